@@ -1,0 +1,155 @@
+"""Shards: Arrow IPC files, one record batch per clip, memory-mapped, so that only the frames asked for are touched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from mien.config import class_table, from_json, to_json
+from mien.data.manifest import MAX_ROW_FRAMES, Manifest
+from mien.types import CropContract, UserError
+
+SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("frames", pa.list_(pa.binary())),  # JPEG files
+        ("times_s", pa.list_(pa.float64())),
+        ("boxes", pa.list_(pa.list_(pa.float32(), 4))),  # x0 y0 x1 y1 of the face in source pixels
+        ("points", pa.list_(pa.list_(pa.float32(), 10))),  # 5 x (x, y): eyes, nose, mouth corners (image left first)
+        ("scores", pa.list_(pa.float32())),
+        ("audio", pa.list_(pa.int16())),  # 16 kHz mono; empty without sound
+        ("audio_start_s", pa.float64()),
+    ]
+)
+
+
+@dataclass
+class ShardRow:
+    """What prepare hands to the writer: T frames of one track.
+
+    Args:
+        frames: T JPEG files.
+        times_s: [T] seconds.
+        boxes: [T, 4]. points: [T, 10]. scores: [T].
+        audio: [S] int16 at 16 kHz from `audio_start_s` on.
+        targets: per-frame targets by column name, [T] float32, NaN = unlabelled.
+    """
+
+    clip_id: str
+    frames: list[bytes]
+    times_s: np.ndarray
+    boxes: np.ndarray
+    points: np.ndarray
+    scores: np.ndarray
+    audio: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
+    audio_start_s: float = 0.0
+    targets: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class ShardWriter:
+    """Streams rows to one file. Use as a context manager; the file appears under its name only when all went well.
+
+    Args:
+        targets: names of the per-frame target columns, the same for every row of the file.
+    """
+
+    def __init__(self, path: Path, targets: tuple[str, ...] = ()):
+        self.path, self.targets = path, targets
+        self.num_rows = 0
+        self._temporary = path.with_suffix(".tmp")
+        extra = [(name, pa.list_(pa.float32())) for name in targets]
+        self.schema = pa.schema([*SCHEMA, *[pa.field(n, t) for n, t in extra]])
+
+    def __enter__(self) -> ShardWriter:
+        self._writer = pa.ipc.new_file(str(self._temporary), self.schema)
+        return self
+
+    def add(self, row: ShardRow) -> int:
+        """Appends a row and returns its number."""
+        count = len(row.frames)
+        assert 0 < count <= MAX_ROW_FRAMES, count
+        assert len(row.times_s) == len(row.boxes) == len(row.points) == len(row.scores) == count
+        values = [
+            [row.clip_id],
+            [row.frames],
+            [row.times_s],
+            [row.boxes.reshape(count, 4).astype(np.float32).tolist()],
+            [row.points.reshape(count, 10).astype(np.float32).tolist()],
+            [row.scores.astype(np.float32)],
+            [row.audio],
+            [row.audio_start_s],
+            *[[row.targets[name].astype(np.float32)] for name in self.targets],
+        ]
+        arrays = [pa.array(v, f.type) for v, f in zip(values, self.schema, strict=True)]
+        self._writer.write_batch(pa.record_batch(arrays, schema=self.schema))
+        self.num_rows += 1
+        return self.num_rows - 1
+
+    def __exit__(self, kind, value, trace) -> None:
+        self._writer.close()
+        if kind is None:
+            self._temporary.replace(self.path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+class Clip:
+    """One row of a shard; every array is a view of the mapped file."""
+
+    def __init__(self, batch: pa.RecordBatch):
+        self.batch = batch
+        self._frames = batch.column("frames").values
+        self._offset = batch.column("frames").offsets[0].as_py()
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def jpeg(self, k: int) -> memoryview:
+        """The bytes of frame k, without a copy."""
+        return memoryview(self._frames[self._offset + k].as_buffer())
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A list column as [T] or [T, n]."""
+        values = self.batch.column(column).values
+        if isinstance(values, pa.FixedSizeListArray):
+            return values.flatten().to_numpy().reshape(-1, values.type.list_size)
+        return values.to_numpy()
+
+
+class Shards:
+    """A folder written by `mien prepare`: manifest, contract, and clips by manifest row."""
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        self.manifest = Manifest.read(self.root)
+        self.contract = read_contract(self.root)
+        self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
+
+    def clip(self, shard: str, row: int) -> Clip:
+        """The clip at record batch `row` of file `shard` (both from the manifest)."""
+        reader = self._readers.get(shard)
+        if reader is None:
+            reader = pa.ipc.open_file(pa.memory_map(str(self.root / "shards" / shard)))
+            self._readers[shard] = reader
+        return Clip(reader.get_batch(row))
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_readers": {}}  # workers map the files themselves
+
+
+CONTRACT_CLASSES = class_table(CropContract)
+
+
+def read_contract(root: Path) -> CropContract:
+    path = root / "contract.json"
+    if not path.is_file():
+        raise UserError(f"{root} has no contract.json: it was not written by `mien prepare`, or not to its end")
+    return from_json(json.loads(path.read_text()), CONTRACT_CLASSES)
+
+
+def write_contract(root: Path, contract: CropContract) -> None:
+    (root / "contract.json").write_text(json.dumps(to_json(contract), indent=1) + "\n")
