@@ -1,0 +1,217 @@
+"""Batches as pure functions of (seed, step): uint8 frames and parameters, decoded by threads of the training process.
+
+simplejpeg lets go of the interpreter lock while it decodes, so threads use every core and the pixels are written once,
+into the batch itself: no other process, no copy, nothing that outlives the trainer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mien.data.dataset import ClipSet, FrameError, Reader, Sample
+from mien.data.view import View
+from mien.rng import generator
+from mien.types import UserError
+
+Batch = dict[str, Any]
+
+# Batches under way while one is being trained on: enough that no worker waits for the slowest sample of a batch.
+AHEAD = 2
+
+
+class ClipLoader:
+    """Training batches. Batch `step` is fixed by the seed, whatever ran before and however many workers there are.
+
+    The *global* batch of a step is a stretch of the epoch's permutation, and each rank takes its slice: two ranks with
+    B/2 see exactly the samples of one rank with B. The rest of an epoch that does not fill a global batch is dropped;
+    data smaller than one global batch is seen as the chained permutations of successive epochs.
+
+    Args:
+        clips: what to read.
+        views: by name, what a learner asks for (`learner.views()`).
+        batch_size: per rank.
+        workers: decoding threads; 0 decodes in the caller's.
+        targets: by name, arrays whose first axis runs over the rows of `clips`.
+        pin: page-locked frames, for training on a GPU.
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        views: Mapping[str, View],
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+        targets: Mapping[str, np.ndarray] | None = None,
+        pin: bool = False,
+    ):
+        self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
+        self.num_clips = len(clips)
+        self._batches = _Batches(Reader(clips, dict(views), seed, strict=False), workers, targets or {}, pin)
+        self._order = lru_cache(maxsize=4)(self._permutation)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return generator("order", self.seed, epoch).permutation(self.num_clips)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in one pass over the data; a fraction when the data is smaller than one global batch."""
+        total = self.batch_size * self.world
+        return self.num_clips // total if self.num_clips >= total else self.num_clips / total
+
+    def samples(self, step: int) -> list[Sample]:
+        """This rank's samples of one step."""
+        total = self.batch_size * self.world
+        used = self.num_clips // total * total or self.num_clips  # what of a permutation is seen
+        first = step * total + self.rank * self.batch_size
+        places = (divmod(p, used) for p in range(first, first + self.batch_size))
+        return [Sample(epoch, int(self._order(epoch)[place])) for epoch, place in places]
+
+    def batches(self, start_step: int = 0, num_steps: int | None = None) -> Iterator[Batch]:
+        """The batches of steps start_step, start_step + 1, ... (without end when `num_steps` is None).
+
+        Each is ``{view name: {"frames": uint8 [B, T, H, W, C], parameters...}, "index": int64 [B] rows,
+        "replaced": int64 [B] frames that could not be decoded, targets...}``, on the CPU; see `prepare_batch`.
+
+        Raises:
+            UserError: no clip at all can be decoded.
+        """
+        steps = _count(start_step, num_steps)
+        return self._batches.run(self.samples(step) for step in steps)
+
+
+class EvalLoader:
+    """Every row and every view of it once, in order: ``for row: for view_idx``. A broken frame is an error.
+
+    Batches are those of `ClipLoader`, plus "view_idx" int64 [B]; the last may be smaller. With several ranks the items
+    are dealt in turn (rank r takes r, r + world, ...). Views may use any policy; what they draw depends on
+    (seed, row, view_idx).
+
+    Args:
+        num_views: clips per row (two for the test policy of the papers).
+    """
+
+    def __init__(
+        self,
+        clips: ClipSet,
+        views: Mapping[str, View],
+        batch_size: int,
+        seed: int = 0,
+        *,
+        num_views: int = 1,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+        targets: Mapping[str, np.ndarray] | None = None,
+        pin: bool = False,
+    ):
+        self.batch_size = batch_size
+        items = [Sample(-1, i, v, num_views) for i in range(len(clips)) for v in range(num_views)]
+        self.items = items[rank::world]
+        self._batches = _Batches(Reader(clips, dict(views), seed, strict=True), workers, targets or {}, pin)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return math.ceil(len(self.items) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Raises UserError when a frame cannot be decoded."""
+        plans = [self.items[k : k + self.batch_size] for k in range(0, len(self.items), self.batch_size)]
+        try:
+            for plan, batch in zip(plans, self._batches.run(iter(plans)), strict=True):
+                yield batch | {"view_idx": torch.tensor([s.view_idx for s in plan])}
+        except FrameError as error:
+            raise UserError(
+                f"{error}; numbers over the rest would not be comparable: prepare its video again"
+            ) from error
+
+
+def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device | str) -> Batch:
+    """Moves a batch to the device and augments it there.
+
+    Returns:
+        ``{view name: float32 [B, C, T, size, size], "keep": int64 [B, K] where the view "clip" has a mask
+        ("keep_<name>" for other views), everything else as it was, on the device}``.
+    """
+    ready: Batch = {}
+    for key, value in batch.items():
+        if key not in views:
+            ready[key] = value.to(device, non_blocking=True)
+            continue
+        params = dict(value)
+        ready[key] = views[key].apply(params.pop("frames").to(device, non_blocking=True), params)
+        if "keep" in params:
+            ready["keep" if key == "clip" else f"keep_{key}"] = params["keep"].to(device, non_blocking=True)
+    return ready
+
+
+def _count(start: int, number: int | None) -> Iterator[int]:
+    step = start
+    while number is None or step < start + number:
+        yield step
+        step += 1
+
+
+class _Batches:
+    """Turns lists of samples into batches, some of them ahead of time."""
+
+    def __init__(self, reader: Reader, workers: int, targets: Mapping[str, np.ndarray], pin: bool):
+        self.reader, self.workers, self.pin = reader, workers, pin
+        for name, values in targets.items():
+            if len(values) != len(reader.clips):
+                raise UserError(
+                    f"target {name!r} has {len(values)} values for {len(reader.clips)} clips; allowed: one each"
+                )
+            assert name not in reader.views, f"target {name!r} has the name of a view"
+        self.targets = {name: torch.as_tensor(values) for name, values in targets.items()}
+
+    def run(self, plans: Iterator[Sequence[Sample]]) -> Iterator[Batch]:
+        if self.workers == 0:
+            for plan in plans:
+                frames = self.reader.buffers(len(plan), self.pin)
+                yield self._collate(frames, [self._fill(frames, b, s) for b, s in enumerate(plan)])
+            return
+        pool = ThreadPoolExecutor(self.workers, "mien-decode")
+        under_way: deque[tuple[dict[str, Tensor], list[Future]]] = deque()
+        try:
+            for plan in plans:
+                frames = self.reader.buffers(len(plan), self.pin)
+                under_way.append((frames, [pool.submit(self._fill, frames, b, s) for b, s in enumerate(plan)]))
+                if len(under_way) > AHEAD:
+                    yield self._finish(*under_way.popleft())
+            while under_way:
+                yield self._finish(*under_way.popleft())
+        finally:  # also when the consumer stops early: no thread stays behind
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _finish(self, frames: dict[str, Tensor], futures: list[Future]) -> Batch:
+        return self._collate(frames, [f.result() for f in futures])
+
+    def _fill(self, frames: dict[str, Tensor], b: int, sample: Sample) -> tuple:
+        return self.reader.fill(sample, {name: batch[b].numpy() for name, batch in frames.items()})
+
+    def _collate(self, frames: dict[str, Tensor], filled: list[tuple]) -> Batch:
+        rows, replaced, params = zip(*filled, strict=True)
+        index = torch.tensor(rows)
+        batch: Batch = {
+            name: {"frames": frames[name], **{k: _stack([p[name][k] for p in params]) for k in params[0][name]}}
+            for name in frames
+        }
+        batch |= {"index": index, "replaced": torch.tensor(replaced)}
+        return batch | {name: values[index] for name, values in self.targets.items()}
+
+
+def _stack(values: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(values))
