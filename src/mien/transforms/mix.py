@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-MixDraw = dict[str, float | tuple[int, int, int, int] | None]
+
+class MixDraw(TypedDict):
+    """Of one batch. lam: what share of a clip stays its own; box: x, y, w, h of the partner's patch (None: mixup)."""
+
+    lam: float
+    box: tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,7 @@ class Mix:
     """Share of batches that are mixed at all."""
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> MixDraw:
-        """``{"lam": share of a clip that stays its own, "box": (x, y, w, h) of the partner's patch or None for mixup}``.
-
-        Args:
-            size: (height, width) of the clips.
-        """
+        """The mixing of one batch of clips of `size` (height, width)."""
         if rng.uniform() >= self.prob or not (self.mixup_alpha or self.cutmix_alpha):
             return {"lam": 1.0, "box": None}
         if self.cutmix_alpha and (not self.mixup_alpha or rng.uniform() < self.switch_prob):
@@ -41,7 +43,6 @@ class Mix:
         In a batch of odd length the clip in the middle meets itself and stays as it was.
         """
         lam, box = params["lam"], params["box"]
-        assert isinstance(lam, float) and not isinstance(box, float)
         if lam == 1.0:
             return clip, target
         partner = clip.flip(0)
