@@ -11,8 +11,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from mien.types import UserError
-
 KIND = "kind_"
 
 
@@ -34,7 +32,7 @@ def from_json(data: Any, classes: Mapping[str, type]) -> Any:
     """The config that `to_json` wrote.
 
     Raises:
-        UserError: a kind that is not in `classes`, or a field the class does not have.
+        ValueError: a kind that is not in `classes`, or a field the class does not have.
     """
     if isinstance(data, list):
         return tuple(from_json(v, classes) for v in data)
@@ -44,14 +42,14 @@ def from_json(data: Any, classes: Mapping[str, type]) -> Any:
         return {k: from_json(v, classes) for k, v in data.items()}
     kind = data[KIND]
     if kind not in classes:
-        raise UserError(f"config of kind {kind!r} is not one of ours: {', '.join(sorted(classes))}")
+        raise ValueError(f"config of kind {kind!r} is not one of ours: {', '.join(sorted(classes))}")
     cls = classes[kind]
     names = {f.name for f in dataclasses.fields(cls)}
     given = {k: from_json(v, classes) for k, v in data.items() if k != KIND}
     if unknown := sorted(set(given) - names):
         close = difflib.get_close_matches(unknown[0], names, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UserError(f"{kind} has no field {unknown[0]!r}{hint} (written by a newer mien?)")
+        raise ValueError(f"{kind} has no field {unknown[0]!r}{hint} (written by a newer mien?)")
     return cls(**given)
 
 

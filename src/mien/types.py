@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -26,6 +27,14 @@ class UserError(ValueError):
 
     The message says what was received, what is allowed and what to do.
     """
+
+
+class Interrupted(Exception):
+    """SIGTERM or Ctrl-C: what was done is saved, and the same command goes on. Exit code 128 + signal."""
+
+    def __init__(self, signum: int, done: str):
+        super().__init__(f"stopped by {signal.Signals(signum).name} after {done}; saved, the same command goes on")
+        self.exit_code = 128 + signum
 
 
 @dataclass(frozen=True)

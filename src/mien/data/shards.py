@@ -148,7 +148,10 @@ def read_contract(root: Path) -> CropContract:
     path = root / "contract.json"
     if not path.is_file():
         raise UserError(f"{root} has no contract.json: it was not written by `mien prepare`, or not to its end")
-    return from_json(json.loads(path.read_text()), CONTRACT_CLASSES)
+    try:
+        return from_json(json.loads(path.read_text()), CONTRACT_CLASSES)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged or not ours: {error}") from None
 
 
 def write_contract(root: Path, contract: CropContract) -> None:

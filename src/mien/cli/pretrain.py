@@ -1,0 +1,32 @@
+"""`mien pretrain RECIPE --data SHARDS --out RUN`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+
+def main(argv: list[str]) -> int:
+    from mien.recipes.pretrain import RECIPES, pretrain
+
+    recipes: Any = tyro.extras.subcommand_type_from_defaults({name: recipe() for name, recipe in RECIPES.items()})
+
+    @dataclass(frozen=True)
+    class Pretrain:
+        """Self-supervised training on prepared shards, without labels. Clips of the split "test" are never trained on.
+
+        Stopped or killed, the same command goes on. Started by torchrun it runs on several processes.
+        """
+
+        recipe: recipes
+        data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="SHARDS")]
+        """One or several folders written by `mien prepare`."""
+        out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+        """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
+        device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
+    args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
+    print(f"model: {pretrain(args.recipe, args.data, args.out, args.device)}")
+    return 0

@@ -1,0 +1,40 @@
+"""Whether a model may be used on crops that were prepared in some way (design: crop contract)."""
+
+from __future__ import annotations
+
+from mien.types import CropContract, LabelSpec, UserError
+
+RATE_TOLERANCE = 1.05
+
+
+def mismatch(spec: LabelSpec, data: CropContract) -> str | None:
+    """Why crops made as `data` says do not serve a model of this spec, or None."""
+    model = spec.contract
+    if model.geometry.hash != data.geometry.hash:
+        pairs = [(k, getattr(model.geometry, k), getattr(data.geometry, k)) for k in vars(model.geometry)]
+        parts = [f"{k} {a!r} against {b!r}" for k, a, b in pairs if a != b]
+        return f"crop geometry differs, the model's against the data's: {', '.join(parts)}"
+    if data.store.size < spec.size:
+        return f"crops are {data.store.size} px, the model needs {spec.size} px"
+    if spec.color and not data.store.color:
+        return "crops are grey, the model needs colour"
+    slowest = spec.stride * spec.frame_period_s * RATE_TOLERANCE
+    if data.store.fps is not None and 1 / data.store.fps > slowest:
+        return f"crops were kept at {data.store.fps:g} frames per second, the model samples every {slowest:.3f} s"
+    return None
+
+
+def check_contract(spec: LabelSpec, data: CropContract, allow_mismatch: bool = False) -> str | None:
+    """None when the crops serve the model; the mismatch when they do not and that is allowed (print it beside every number).
+
+    Raises:
+        UserError: they do not serve it, with the way out.
+    """
+    reason = mismatch(spec, data)
+    if reason and not allow_mismatch:
+        g = spec.contract.geometry
+        raise UserError(
+            f"{reason}. Prepare the videos as the model was trained (mien prepare --crop {g.crop} --margin {g.margin:g} "
+            f"--size {spec.size}), or pass --allow-contract-mismatch, which is then printed beside every number"
+        )
+    return reason

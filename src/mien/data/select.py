@@ -1,0 +1,114 @@
+"""Which rows of a manifest a task trains on and is scored on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien.data.manifest import Manifest
+from mien.rng import generator
+from mien.types import Origin, UserError
+
+
+def item_of(clip_id: str) -> str:
+    """The labelled stretch of video a row belongs to (clip ids end in ``/<track>/<segment>``)."""
+    return clip_id.rsplit("/", 2)[0]
+
+
+def main_tracks(manifest: Manifest) -> Manifest:
+    """Of each labelled stretch the one face track that is seen longest and largest: a label speaks of one person."""
+    weight: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    rows = manifest.rows()
+    for row in rows:
+        weight[item_of(row["clip_id"])][row["track"]] += row["num_frames"] * max(row["face_px"] or 0.0, 1.0)
+    chosen = {item: max(tracks, key=lambda t: (tracks[t], -t)) for item, tracks in weight.items()}
+    return manifest.take([i for i, row in enumerate(rows) if chosen[item_of(row["clip_id"])] == row["track"]])
+
+
+def labelled(manifest: Manifest, target: str) -> Manifest:
+    """Rows whose `target` is filled in. Raises UserError when the column is missing or empty."""
+    values = manifest.column(target)
+    rows = manifest.take([i for i, v in enumerate(values) if v is not None and v != ""])
+    if not len(rows):
+        raise UserError(f"column {target!r} is empty in every row")
+    return rows
+
+
+def in_split(manifest: Manifest, split: str, column: str = "split") -> Manifest:
+    """Rows whose split column says `split`. Raises UserError naming the splits there are."""
+    values = manifest.column(column)
+    rows = manifest.take([i for i, v in enumerate(values) if str(v) == split])
+    if not len(rows):
+        have = ", ".join(sorted({str(v) for v in values if v})) or "none (add a column to the --labels CSV)"
+        raise UserError(f"no rows with {column} {split!r}; there are: {have}")
+    return rows
+
+
+def class_names(manifest: Manifest, target: str) -> tuple[str, ...]:
+    """Classes in sorted order (numeric where they are numbers). Raises UserError for fewer than two."""
+    values = {_name(v) for v in manifest.column(target)}
+    if len(values) < 2:
+        raise UserError(f"column {target!r} holds {len(values)} class(es) {sorted(values)}; at least two are needed")
+    numeric = all(v.lstrip("-").isdigit() for v in values)
+    return tuple(sorted(values, key=int) if numeric else sorted(values))
+
+
+def class_indices(manifest: Manifest, target: str, names: Sequence[str]) -> np.ndarray:
+    """``[n]`` int64. Raises UserError for a label that is not one of `names`."""
+    index = {name: i for i, name in enumerate(names)}
+    labels = [_name(v) for v in manifest.column(target)]
+    if unknown := sorted(set(labels) - set(index)):
+        raise UserError(f"column {target!r} holds {unknown}, the model knows {list(names)}")
+    return np.array([index[v] for v in labels], np.int64)
+
+
+def _name(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def label_fraction(manifest: Manifest, target: str, fraction: float, seed: int) -> Manifest:
+    """A random part of each class, at least one clip of each.
+
+    Raises:
+        UserError: a fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise UserError(f"--label-fraction {fraction}: give a number above 0 and up to 1")
+    rng, chosen = generator("labels", seed), []
+    values = [_name(v) for v in manifest.column(target)]
+    for name in sorted(set(values)):
+        members = np.array([i for i, v in enumerate(values) if v == name])
+        chosen += rng.permutation(members)[: max(1, round(fraction * len(members)))].tolist()
+    return manifest.take(sorted(chosen))
+
+
+def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, Manifest]:
+    """(train, validation): whole subjects where they are named, else whole sources, never half of one."""
+    groups = [row["subject"] or row["source"] for row in manifest.rows()]
+    names = generator("hold out", seed).permutation(sorted(set(groups)))
+    held = set(names[: max(1, round(fraction * len(names)))].tolist())
+    if len(held) == len(names):
+        raise UserError(f"{len(names)} subject(s) or source(s) cannot be divided into a training and a validation part")
+    train = [i for i, g in enumerate(groups) if g not in held]
+    return manifest.take(train), manifest.take([i for i, g in enumerate(groups) if g in held])
+
+
+def origin_of(manifests: Sequence[Manifest]) -> Origin:
+    """Whether the faces were drawn by code, recorded, or both."""
+    origins = {v or "recorded" for m in manifests for v in m.column("origin")}
+    if len(origins) > 1:
+        return "mixed"
+    return "drawn" if origins == {"drawn"} else "recorded"
+
+
+def median_fps(manifest: Manifest) -> float:
+    """Of rows with at least two frames; 30 when there are none (stills)."""
+    rates = [v for v in manifest.column("fps") if v]
+    return float(np.median(rates)) if rates else 30.0
+
+
+def rates_differ(manifest: Manifest, fps: float) -> bool:
+    """Whether some row's frame rate is more than 5 % off: then frames are picked by time, not by number."""
+    return any(abs(v / fps - 1) > 0.05 for v in manifest.column("fps") if v)

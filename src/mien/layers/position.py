@@ -1,0 +1,24 @@
+"""Fixed sine-cosine position tables."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+@lru_cache(maxsize=32)
+def _table(num: int, dim: int) -> Tensor:
+    position = torch.arange(num, dtype=torch.float64)[:, None]
+    channel = torch.arange(dim, dtype=torch.float64)
+    angle = position / 10000 ** (2 * torch.floor(channel / 2) / dim)
+    return torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
+
+
+def sinusoid(num: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
+    """[num, dim] table over the flattened (t, h, w) index, as VideoMAE, SVFAP and MAE-DFER add it (official.md 2.1.2).
+
+    Computed in float64 and kept in float32, so that it equals the published models' table to the last bit.
+    """
+    return _table(num, dim).to(device)

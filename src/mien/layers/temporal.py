@@ -1,0 +1,25 @@
+"""Halving and restoring the time axis of tokens in (t, spatial) order."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class TemporalDownsample(nn.Conv1d):
+    """Strided convolution over time at every spatial position: ``[B, T*S, D]`` to ``[B, T/2*S, D]`` (SVFAP Eq. 4)."""
+
+    def __init__(self, dim: int):
+        super().__init__(dim, dim, kernel_size=2, stride=2)
+
+    def forward(self, x: Tensor, num_slices: int) -> Tensor:  # type: ignore[override]
+        B, N, D = x.shape
+        S = N // num_slices
+        series = x.reshape(B, num_slices, S, D).permute(0, 2, 3, 1).reshape(B * S, D, num_slices)
+        out = super().forward(series)
+        return out.reshape(B, S, D, -1).permute(0, 3, 1, 2).reshape(B, -1, D)
+
+
+def upsample_nearest(x: Tensor, num_slices: int, factor: int) -> Tensor:
+    """``[B, T*S, D]`` to ``[B, factor*T*S, D]``: every slice is repeated (SVFAP Eq. 9)."""
+    B, N, D = x.shape
+    return x.reshape(B, num_slices, N // num_slices, D).repeat_interleave(factor, dim=1).flatten(1, 2)

@@ -1,0 +1,16 @@
+"""What every self-supervised method is: a learner whose encoder is kept."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mien.data.view import View
+from mien.types import Learner
+
+
+class Method(Learner, Protocol):
+    """A `Learner` with an encoder; its augmentation is part of it."""
+
+    def views(self) -> dict[str, View]:
+        """What the loader must produce, by name."""
+        ...

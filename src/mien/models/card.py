@@ -1,0 +1,50 @@
+"""The model card that travels with the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DRAWN_WARNING = (
+    "This model was trained only on faces drawn by code. What it says about real people has no meaning; "
+    "it shows how the software works."
+)
+LIMITS = (
+    "It describes the apparent expression of a face in a video, as annotators would name it. It does not know what a person "
+    "feels, thinks or intends, and it fails differently for different people, cameras and light. Do not use it to judge, "
+    "select or monitor people."
+)
+
+
+def model_card(config: Any, provenance: Any) -> str:
+    """Markdown: what the model is, was trained on, needs as input, and is not."""
+    spec = getattr(config, "spec", None)
+    kind = f"classifier of `{spec.target}`" if spec else "self-supervised pre-training model"
+    lines = [
+        "---",
+        "library_name: mien",
+        "license: apache-2.0",
+        "tags: [face-video, apparent-expression]",
+        "---",
+        "",
+        f"# {provenance.recipe or 'model'}: {kind}",
+        "",
+    ]
+    if provenance.training_data == "drawn":
+        lines += [f"> **{DRAWN_WARNING}**", ""]
+    lines += [f"Written by mien {provenance.mien}. Load it with `mien.load(FOLDER)` or `mien predict VIDEO --model FOLDER`.", ""]
+    if spec:
+        rate = f"{spec.num_frames} frames, one every {spec.stride * spec.frame_period_s:.3f} s"
+        lines += [
+            "## Input and output",
+            "",
+            f"- Input: {rate}, {spec.size} x {spec.size} pixels, {'colour' if spec.color else 'grey'}, normalised with "
+            f"mean {spec.mean} and standard deviation {spec.std}.",
+            f"- Output: logits of {', '.join(f'`{n}`' for n in spec.names)}, in this order.",
+            f"- Crop contract: {spec.contract.describe()}" + ("" if spec.contract.verified else " (assumed, not verified)"),
+            "",
+        ]
+    lines += ["## Training", "", f"- Faces: {provenance.training_data}. Manifests: {', '.join(provenance.data) or 'unknown'}."]
+    lines += [f"- Crops: {c.describe()}" for c in provenance.contracts]
+    lines += [f"- Started from: {provenance.init or 'random weights'}. Experiment {provenance.experiment or 'unknown'}."]
+    lines += [f"- {name}: {value:.4g}" for name, value in provenance.metrics.items()]
+    return "\n".join([*lines, "", "## Limits", "", LIMITS, ""])

@@ -1,0 +1,148 @@
+"""A model folder: ``model.safetensors``, ``config.json`` (what it is, what its outputs mean, how faces were prepared) and
+``README.md`` (the model card). The same for a pre-training model and a classifier; nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mien import __version__
+from mien.config import class_table, from_json, to_json
+from mien.methods.svfap import SVFAPConfig
+from mien.models.card import model_card
+from mien.tasks.classify import ClassifyConfig
+from mien.types import CropContract, Origin, UserError
+
+LEARNERS: tuple[type, ...] = (SVFAPConfig, ClassifyConfig)
+"""Every learner a model folder may hold."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from."""
+
+    contracts: tuple[CropContract, ...] = ()
+    """Crop contracts of the training shards: those of pre-training and of fine-tuning."""
+    training_data: Origin = "recorded"
+    """Over everything the weights have seen, pre-training included."""
+    data: tuple[str, ...] = ()
+    """Hashes of the training manifests."""
+    recipe: str = ""
+    experiment: str = ""
+    """Hash of the experiment."""
+    init: str = ""
+    """Hash of the weights it was initialised from; "" for scratch."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    mien: str = __version__
+
+
+CLASSES = class_table(*LEARNERS, Provenance)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A loaded folder."""
+
+    model: nn.Module
+    config: Any
+    provenance: Provenance
+    path: Path
+    hash: str
+
+
+def save_model(path: Path, model: nn.Module, config: Any, provenance: Provenance) -> None:
+    """Writes the folder; an existing one is replaced file by file, weights last."""
+    path.mkdir(parents=True, exist_ok=True)
+    data = {"learner": to_json(config), "provenance": to_json(provenance)}
+    (path / "config.json").write_text(json.dumps(data, indent=1) + "\n")
+    (path / "README.md").write_text(model_card(config, provenance))
+    state = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items()}
+    save_file(state, path / "model.tmp", metadata={"format": "pt"})
+    (path / "model.tmp").replace(path / "model.safetensors")
+
+
+def find_model(name: Path | str) -> Path:
+    """The local folder of a model: a model folder, a run folder (its ``model/``), or a hub id ``organisation/name``.
+
+    Raises:
+        UserError: none of these.
+    """
+    path = Path(name)
+    for candidate in (path, path / "model"):
+        if (candidate / "config.json").is_file() and (candidate / "model.safetensors").is_file():
+            return candidate
+    if path.exists():
+        hint = "the run has not finished" if (path / "experiment.json").is_file() else "give a model or run folder"
+        raise UserError(f"{name} holds no model (model.safetensors and config.json): {hint}")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+        return _from_hub(str(name))
+    raise UserError(f"{name} is not there: give a model folder, a run folder, or a hub id such as organisation/name")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    files = ["config.json", "model.safetensors", "README.md"]
+    try:
+        return find_model(Path(snapshot_download(name, allow_patterns=files)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"{name} is no local folder, and the hub did not give it ({first})") from None
+
+
+def model_hash(name: Path | str) -> str:
+    """Twelve hex digits of the weights file."""
+    with open(find_model(name) / "model.safetensors", "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def load_folder(name: Path | str) -> ModelFolder:
+    """The model with everything its folder says about it.
+
+    Raises:
+        UserError: a folder that is none, is damaged, or does not fit our classes.
+    """
+    path = find_model(name)
+    try:
+        data = json.loads((path / "config.json").read_text())
+        config = from_json(data["learner"], CLASSES)
+        provenance = from_json(data["provenance"], CLASSES)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path / 'config.json'} is damaged or not ours: {error}") from None
+    if not isinstance(config, LEARNERS):
+        raise UserError(f"{path / 'config.json'} describes a {type(config).__name__}, not a model")
+    model = config.build()
+    try:
+        state = load_file(path / "model.safetensors")
+    except SafetensorError as error:
+        raise UserError(f"{path / 'model.safetensors'} is damaged: {error}") from None
+    _load_strictly(model, state, path)
+    return ModelFolder(model.eval(), config, provenance, path, model_hash(path))
+
+
+def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
+    own = model.state_dict()
+    missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
+    if missing or extra or shapes:
+        raise UserError(f"weights of {path} do not fit: missing {missing}, left over {extra}, of another shape {shapes}")
+    model.load_state_dict(state)
+
+
+def load(name: Path | str) -> nn.Module:
+    """The model of a folder, a run or a hub id, in evaluation mode.
+
+    A classifier returns logits ``[B, K]`` for a normalised clip ``[B, 3, T, H, W]``; a pre-training model has
+    `reconstruct(clip, keep)`.
+    """
+    return load_folder(name).model

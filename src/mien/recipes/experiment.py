@@ -1,0 +1,82 @@
+"""A complete experiment as a value, and the folder of its run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from mien import __version__
+from mien.config import digest, to_json
+from mien.methods.svfap import SVFAPConfig
+from mien.tasks.classify import ClassifyConfig
+from mien.train.loop import TrainConfig
+from mien.train.optim import OptimConfig
+from mien.types import UserError
+
+# What may change between two starts of the same run without changing its numbers.
+FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien"}
+
+
+@dataclass(frozen=True)
+class PretrainRecipe:
+    """Learner, optimizer and schedule of a self-supervised run."""
+
+    name: tyro.conf.Suppress[str] = "svfap-base"
+    method: SVFAPConfig = field(default_factory=SVFAPConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class FinetuneExperiment:
+    """The resolved form of a supervised run."""
+
+    task: ClassifyConfig
+    optim: OptimConfig
+    train: TrainConfig
+
+
+def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str:
+    """Creates the run folder and ``experiment.json``, or checks that the one there is the same experiment on the same data.
+
+    Returns:
+        the experiment's hash.
+
+    Raises:
+        UserError: `out` holds another experiment; says what differs.
+    """
+    resolved = {"recipe": name, "experiment": to_json(experiment), "data": data}
+    path, hashed = out / "experiment.json", digest(_fixed(resolved))
+    if path.is_file():
+        there = json.loads(path.read_text())
+        lines = list(_differences(_fixed(there["resolved"]), _fixed(resolved)))
+        if lines:
+            raise UserError(
+                f"{out} holds another run; it differs in {'; '.join(lines[:5])}. Give another --out, or delete {out} to start over"
+            )
+        return hashed
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty and holds no run: give a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"hash": hashed, "mien": __version__, "resolved": resolved}, indent=1) + "\n")
+    temporary.replace(path)
+    return hashed
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _fixed(v) for k, v in value.items() if k not in FREE}
+    return [_fixed(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(set(old) | set(new)):
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield f"{path.removeprefix('experiment.')}: {old!r} there, {new!r} now"

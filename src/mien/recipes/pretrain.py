@@ -1,0 +1,170 @@
+"""Self-supervised recipes and the command that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mien.data.dataset import ClipSet
+from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
+from mien.data.manifest import Manifest
+from mien.data.select import hold_out, origin_of
+from mien.data.shards import Shards
+from mien.encoders.tpsbt import tpsbt_micro, tpsbt_small, tpsbt_tiny
+from mien.methods.svfap import SVFAPConfig
+from mien.models import Provenance, save_model
+from mien.recipes.experiment import PretrainRecipe, open_run
+from mien.train.distributed import World, world
+from mien.train.loop import Evaluator, TrainConfig, fit
+from mien.train.optim import OptimConfig
+from mien.types import UserError
+
+HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no test split
+HELD_OUT_CLIPS = 512
+
+
+def svfap_base() -> PretrainRecipe:
+    """SVFAP-B on VoxCeleb2 dev: batch 256, 100 epochs, 5 warm-up, lr 3e-4 (paper 4.1.2; 5 to 6 days on 4 RTX 3090)."""
+    return PretrainRecipe()
+
+
+def svfap_small() -> PretrainRecipe:
+    """SVFAP-S (paper Table 7), otherwise as the base recipe."""
+    return PretrainRecipe("svfap-small", method=SVFAPConfig(encoder=tpsbt_small()))
+
+
+def svfap_tiny() -> PretrainRecipe:
+    """Ours: 160 pixels, for one modest GPU or a patient laptop."""
+    return PretrainRecipe(
+        "svfap-tiny",
+        method=SVFAPConfig(encoder=tpsbt_tiny(), decoder_dim=192, decoder_heads=3),
+        train=TrainConfig(batch_size=64),
+        optim=OptimConfig(lr=6e-4),
+    )
+
+
+def svfap_micro() -> PretrainRecipe:
+    """Ours: 96 pixels, decoder 128 wide with 2 blocks, since the paper's decoder would be nearly all of its cost.
+
+    The learning rate per 256 clips is higher than the paper's: the model is small and runs are short (docs/lab.md).
+    """
+    return PretrainRecipe(
+        "svfap-micro",
+        method=SVFAPConfig(encoder=tpsbt_micro(), size=96, decoder_dim=128, decoder_depth=2, decoder_heads=4),
+        train=TrainConfig(batch_size=32),
+        optim=OptimConfig(lr=8e-3, min_lr=8e-5),
+    )
+
+
+RECIPES = {recipe().name: recipe for recipe in (svfap_base, svfap_small, svfap_tiny, svfap_micro)}
+
+
+def training_rows(shards: Sequence[Shards], seed: int) -> tuple[list[Manifest], list[Manifest]]:
+    """(train, held out) rows of each folder. The test split is never trained on, labels or not.
+
+    Held out are the rows of the split ``test``; where no folder names one, a share of the subjects or sources of each.
+    """
+    ok = [s.manifest.ok() for s in shards]
+    if not any(len(m) for m in ok):
+        raise UserError("no clip with a face in the shards: look at manifest.parquet, column reason")
+    if any("test" in m.column("split") for m in ok):
+        train = [m.where(lambda r: r["split"] != "test") for m in ok]
+        return train, [m.where(lambda r: r["split"] == "test") for m in ok]
+    pairs = [hold_out(m, HELD_OUT_SHARE, seed) if _groups(m) > 1 else (m, m.take([])) for m in ok]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _groups(manifest: Manifest) -> int:
+    return len({row["subject"] or row["source"] for row in manifest.rows()})
+
+
+def _clip_set(shards: Sequence[Shards], rows: Sequence[Manifest]) -> ClipSet:
+    used = [(s, m) for s, m in zip(shards, rows, strict=True) if len(m)]
+    return ClipSet([s for s, _ in used], [m for _, m in used])
+
+
+def held_out_loss(learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World) -> Evaluator | None:
+    """Masked loss on held-out clips, and that of predicting zeros on the same clips and masks."""
+    count = sum(map(len, rows))
+    if not count:
+        return None
+    views = {name: replace(view, augment=replace(view.augment, crop="none", flip=0.0)) for name, view in learner.views().items()}
+    limited = [m.take(range(min(len(m), max(1, HELD_OUT_CLIPS * len(m) // count)))) for m in rows]
+    loader = EvalLoader(_clip_set(shards, limited), views, batch_size)
+
+    def call(module: Any) -> dict[str, float]:
+        total, clips = torch.zeros(2, dtype=torch.float64), 0
+        with torch.inference_mode():
+            for batch in loader:
+                out = module(prepare_batch(batch, views, where.device))
+                n = len(batch["index"])
+                total += n * torch.stack([out["loss"], out["zero_loss"]]).double().cpu()
+                clips += n
+        loss, zero = (total / clips).tolist()
+        return {"held_out_loss": loss, "held_out_zero_loss": zero, "held_out_ratio": loss / zero}
+
+    return Evaluator(every=0, call=call)
+
+
+def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: str = "auto") -> Path:
+    """Trains `recipe` on the shards of `data`; goes on where an earlier start stopped.
+
+    Returns:
+        the model folder ``out/model``.
+
+    Raises:
+        UserError: bad shards, another run in `out`, batch sizes that do not divide.
+    """
+    name, shards = recipe.name, [Shards(path) for path in data]
+    train, held = training_rows(shards, recipe.train.seed)
+    info = {"shards": [str(p) for p in data], "hashes": [s.manifest.hash for s in shards], "clips": sum(map(len, train))}
+    with world(device) as where:
+        config = recipe.train
+        per_rank = micro_batch(config, where.size)
+        if where.is_main:
+            open_run(out, name, recipe, info)
+        where.barrier()
+        torch.manual_seed(config.seed)
+        learner = recipe.method.build()
+        clips, views = _clip_set(shards, train), learner.views()
+        loader = ClipLoader(
+            clips, views, per_rank, config.seed, rank=where.rank, world=where.size, workers=config.workers,
+            pin=where.device.type == "cuda",
+        )  # fmt: skip
+        evaluator = held_out_loss(learner, shards, held, per_rank, where)
+        evaluators = [replace(evaluator, every=config.evaluate_every)] if evaluator else []
+        batches = prepared(loader, views, where)
+        fit(learner, batches, len(clips), recipe.optim, config, out, where, evaluators, label=name)
+        if where.is_main:
+            provenance = Provenance(
+                contracts=tuple(s.contract for s in shards), training_data=origin_of(train), data=tuple(info["hashes"]),
+                recipe=name, experiment=open_run(out, name, recipe, info),
+                metrics=evaluator.call(learner.eval()) if evaluator else {},
+            )  # fmt: skip
+            save_model(out / "model", learner, recipe.method, provenance)
+        where.barrier()
+    return out / "model"
+
+
+def micro_batch(config: TrainConfig, processes: int) -> int:
+    """Clips per process and micro-batch. Raises UserError when the global batch does not divide."""
+    parts = processes * config.accumulate
+    if config.batch_size % parts:
+        raise UserError(
+            f"batch size {config.batch_size} is not divisible by {processes} process(es) x {config.accumulate} micro-batches"
+        )
+    return config.batch_size // parts
+
+
+def prepared(loader: ClipLoader, views: dict[str, Any], where: World) -> Any:
+    """The loader's batches on the device, as `fit` wants them."""
+
+    def batches(start: int, stop: int) -> Iterator[dict[str, Any]]:
+        for batch in loader.batches(start, stop - start):
+            yield prepare_batch(batch, views, where.device)
+
+    return batches

@@ -1,0 +1,35 @@
+"""Checkpoints: weights, optimizer and step, written to a temporary folder and renamed. Everything else follows from the step."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+KEPT = 2
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.glob("step_*") if p.is_dir() and not p.name.endswith(".tmp"))
+
+
+def save_checkpoint(root: Path, step: int, state: dict[str, Any]) -> None:
+    """Writes ``root/step_<step>``; the two newest are kept. A process killed at any moment leaves whole ones only."""
+    target, temporary = root / f"step_{step:09d}", root / f"step_{step:09d}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    torch.save({**state, "step": step}, temporary / "state.pt")
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)
+    for old in _folders(root)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def load_checkpoint(root: Path) -> dict[str, Any] | None:
+    """State of the newest checkpoint, or None. Only tensors and plain values are unpickled."""
+    folders = _folders(root)
+    if not folders:
+        return None
+    return torch.load(folders[-1] / "state.pt", map_location="cpu", weights_only=True)
