@@ -36,9 +36,9 @@ class Sound:
 def read_audio(path: Path | str) -> Sound:
     """The first sound stream, down-mixed and resampled (an hour is 115 MB).
 
-    Holes are filled with silence so that sample k stays at start_s + k / 16000. What breaks off is kept up to there; a file
-    without sound, or one that cannot be read, is silent: sound is a companion of the picture here, never the reason to
-    lose a clip.
+    Holes are filled with silence so that sample k stays at start_s + k / 16000. What breaks off is kept up to there; a
+    file without sound, or one that cannot be read, is silent: sound is a companion of the picture here, never the
+    reason to lose a clip.
     """
     path = Path(path)
     if path.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -42,7 +42,7 @@ class Turn:
 
 def turn_of(picture: av.VideoFrame) -> Turn:
     """The turn a player applies. The matrix (16.16, row vectors) maps x' = a x + c y, y' = b x + d y."""
-    extra = picture.side_data
+    extra: Any = picture.side_data
     data = next((d for d in (extra[k] for k in range(len(extra))) if d.type == SideDataType.DISPLAYMATRIX), None)
     if data is None:
         return Turn()
@@ -77,6 +77,13 @@ class Frame:
         self._image, self._picture, self._turn = image, picture, turn or Turn()
         self._convert = convert or VideoReformatter()
 
+    def at(self, time_s: float, index: int) -> Frame:
+        """The same picture shown at another time."""
+        convert = self._convert
+        if self._picture is None:
+            return Frame(time_s, self._image, turn=self._turn, index=index, convert=convert)
+        return Frame(time_s, picture=self._picture, turn=self._turn, index=index, convert=convert)
+
     @property
     def image(self) -> np.ndarray:
         """[H, W, 3] uint8 RGB, rotation flag applied."""
@@ -97,7 +104,7 @@ class Frame:
     @property
     def nbytes(self) -> int:
         """What keeping this frame costs; for the look-ahead buffer."""
-        if self._picture is None or self._image is not None:
+        if self._picture is None:
             return self.image.nbytes
         return sum(p.buffer_size for p in self._picture.planes)
 

@@ -1,0 +1,222 @@
+"""The stream of faces of a video: detection now and then, tracking in between, one crop per face and frame.
+
+`predict` slides its windows over it, `prepare` packs it into shards.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.data.frame import Frame
+from mien.data.video import read_frames
+from mien.prepare.align import yaw_degrees
+from mien.prepare.config import PrepareConfig
+from mien.prepare.crop import cut, sharpness
+from mien.prepare.detect import CenterFace, Detections, FaceDetector, WholeFrame
+from mien.prepare.given import GivenBoxes
+from mien.prepare.track import Tracker
+
+# Frames waiting for the next detections may take this much memory (0.4 s of 4K at 60 fps); beyond it the detector is
+# asked early.
+BUFFER_BYTES = 300 << 20
+# A scene cut: this share of the pixels changes its brightness class, and the mean pixel moves by this much of 255.
+CUT_SHARE, CUT_CHANGE = 0.35, 20.0
+
+
+@dataclass
+class FaceSample:
+    """One face on one frame, in source pixels."""
+
+    frame_idx: int
+    """Position among the frames read (from `start_s` on, after resampling to the contract's rate)."""
+    time_s: float
+    track: int
+    box: np.ndarray
+    """[4] x0 y0 x1 y1."""
+    points: np.ndarray
+    """[5, 2] eyes, nose, mouth corners, image left first; NaN where unknown."""
+    score: float
+    sharpness: float
+    yaw: float
+    """Degrees, positive towards the image's right (`align.yaw_degrees`)."""
+    crop: np.ndarray
+    """[S, S, 3] or [S, S, 1] uint8."""
+    detected: bool
+    """False: tracked between two detections."""
+
+    @property
+    def face_px(self) -> float:
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
+
+
+def detector_for(config: PrepareConfig, threads: int = 1) -> FaceDetector | GivenBoxes:
+    """The detector that the contract's geometry names.
+
+    Raises:
+        UserError: boxes file missing or wrong; weights not installed.
+    """
+    name = config.contract.geometry.detector
+    if name == "none":
+        return WholeFrame()
+    if name == "given":
+        return GivenBoxes.read(config.boxes, points=config.contract.geometry.crop == "face")
+    return CenterFace(config.every_s, config.min_score, threads)
+
+
+class FaceStream(Iterator[list[FaceSample]]):
+    """One list of faces per frame, in time order, in constant memory.
+
+    After each step `frame` is the frame the list belongs to; after the last one `problem` says what could not be read.
+
+    Args:
+        source: name of the video in a `--boxes` file; default its path.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        config: PrepareConfig,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        detector: FaceDetector | GivenBoxes | None = None,
+        source: str | None = None,
+    ):
+        self.config = config
+        self.frame: Frame | None = None
+        found = detector or detector_for(config)
+        self._detector: FaceDetector = found.of(source or str(path)) if isinstance(found, GivenBoxes) else found
+        self._reader = read_frames(path, start_s, end_s, config.image_fps)
+        self._tracker = Tracker(config.gap_s)
+        self._waiting: deque[Frame] = deque()
+        self._bytes = 0
+        self._last_look: float | None = None
+        self._steps = self._run()
+
+    @property
+    def problem(self) -> str:
+        return self._reader.problem
+
+    def __next__(self) -> list[FaceSample]:
+        self.frame, samples = next(self._steps)
+        return samples
+
+    def close(self) -> None:
+        self._steps.close()
+        self._reader.close()
+
+    def _run(self):
+        rate, previous = self.config.contract.store.fps, None
+        for frame in self._reader if rate is None else resample(self._reader, rate):
+            if self._detector.needs_pixels:
+                luma = frame.luma()
+                if previous is not None and is_cut(previous, luma):
+                    self._end_shot()
+                    yield from self._ready()
+                previous = luma
+            self._waiting.append(frame)
+            self._bytes += frame.nbytes
+            self._tracker.expire(frame.time_s)
+            if self._bytes > BUFFER_BYTES:
+                self._look(frame)
+                self._tracker.end_lost(frame.index)
+            elif self._detector.due(frame.time_s, self._last_look):
+                self._look(frame)
+            yield from self._ready()
+        self._end_shot()
+        yield from self._ready()
+
+    def _end_shot(self) -> None:
+        """The last frame of a shot is looked at too, so that its tracks reach it; then they end."""
+        if self._tracker.live and self._waiting and self._detector.needs_pixels:
+            last = self._waiting[-1]
+            if all(t.last.index != last.index for t in self._tracker.live):
+                self._look(last)
+        self._tracker.end_all()
+        self._last_look = None
+
+    def _look(self, frame: Frame) -> None:
+        width, height = frame.size
+        if self._detector.needs_pixels:
+            image = frame.small(self.config.detect_side)
+        else:
+            image = np.broadcast_to(np.uint8(0), (height, width, 3))
+        found = self._detector.detect(image, frame.time_s)
+        found = found.scaled(width / image.shape[1], height / image.shape[0])
+        if self._detector.needs_pixels:
+            found = large_enough(found, self.config.min_face)
+        self._tracker.update(frame.index, frame.time_s, found)
+        self._last_look = frame.time_s
+
+    def _ready(self):
+        while self._waiting and self._waiting[0].index < self._tracker.horizon:
+            frame = self._waiting.popleft()
+            self._bytes -= frame.nbytes
+            yield frame, self._samples(frame)
+
+    def _samples(self, frame: Frame) -> list[FaceSample]:
+        samples = []
+        for p in self._tracker.at(frame.index, frame.time_s):
+            crop = cut(frame.image, p.box, p.points, self.config.contract)
+            yaw, sharp = yaw_degrees(p.points), sharpness(crop)
+            samples.append(
+                FaceSample(frame.index, frame.time_s, p.track, p.box, p.points, p.score, sharp, yaw, crop, p.detected)
+            )
+        return samples
+
+
+def stream_faces(
+    path: Path | str,
+    config: PrepareConfig,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    detector: FaceDetector | GivenBoxes | None = None,
+) -> FaceStream:
+    """One list of `FaceSample` per frame (empty where there is no face), in time order, in constant memory.
+
+    Raises:
+        VideoError: at the first step, when the video has no frame to give.
+    """
+    return FaceStream(path, config, start_s, end_s, detector)
+
+
+def large_enough(found: Detections, min_face: float) -> Detections:
+    """Without the faces whose box has no side of `min_face` source pixels."""
+    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(1, initial=0)
+    return found.take(np.nonzero(sides >= min_face)[0])
+
+
+def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether a new shot begins, from two grey thumbnails: both the histogram and the pixels must jump.
+
+    A flash or a fast pan changes one of the two.
+    """
+    if before.shape != after.shape:
+        return True
+    change = np.abs(before.astype(np.int16) - after).mean()
+    if change < CUT_CHANGE:
+        return False
+    a, b = (np.bincount(x.ravel() >> 3, minlength=32) for x in (before, after))
+    return bool(np.abs(a - b).sum() / 2 / before.size > CUT_SHARE)
+
+
+def resample(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """For each time t0 + i / fps up to the last frame, the frame nearest to it (a slower video repeats frames)."""
+    before, first_s, count = None, 0.0, 0
+    for frame in frames:
+        if before is None:
+            first_s = frame.time_s
+        else:
+            middle = (before.time_s + frame.time_s) / 2
+            while (time_s := first_s + count / fps) <= middle:
+                yield before.at(time_s, count)
+                count += 1
+        before = frame
+    if before is not None:
+        while (time_s := first_s + count / fps) <= before.time_s + 1e-6:
+            yield before.at(time_s, count)
+            count += 1
