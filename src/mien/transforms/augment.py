@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.transforms import erase, geometry
+from mien.transforms import erase, geometry, randaugment
+from mien.transforms.photometric import to_grey
+from mien.transforms.randaugment import RandAugment
 from mien.types import IMAGENET_MEAN, IMAGENET_STD
-
-# Pillow's convert("L"), ITU-R 601-2, in 16-bit fixed point.
-LUMA = (19595, 38470, 7471)
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Resize -> [0, 1] -> normalise -> crop -> flip -> erase, in this order (official.md 4.2).
+    """Resize -> RandAugment -> [0, 1] -> normalise -> crop -> flip -> erase, in this order (official.md 4.2).
 
     The defaults are the plain evaluation transform. `draw` runs in the loader, `apply` on the training device after
     collation, on clips that lie there as uint8; whatever is off costs nothing.
@@ -33,6 +32,7 @@ class Augment:
     """Of multi_scale: sides 160, 140, 120 and 105 at size 160."""
     flip: float = 0.0
     """Probability of mirroring the clip."""
+    randaugment: RandAugment | None = None
     erase: float = 0.0
     """Probability of erasing one box of the clip."""
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -45,8 +45,8 @@ class Augment:
         assert len(self.mean) == len(self.std) == channels, f"{channels} channel(s), mean {self.mean}, std {self.std}"
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """The parameters of one clip, each of fixed shape: box float32 [4], flip bool [], erase int64 [5]."""
-        params: dict[str, np.ndarray] = {}
+        """The parameters of one clip, each of fixed shape: box float32 [4], flip bool [], erase int64 [5], RandAugment's."""
+        params = self.randaugment.draw(rng, self.size) if self.randaugment else {}
         if self.crop != "none" or self.flip:
             params["box"] = np.array(self._box(rng), np.float32)
             params["flip"] = np.array(rng.uniform() < self.flip)
@@ -67,20 +67,25 @@ class Augment:
         Args:
             params: what `draw` returned, stacked; on the CPU (they decide there which clips need which work).
         """
+        if frames.device.type != "cpu":
+            return self._apply(frames, params)
+        B, T = frames.shape[:2]
+        # Clip by clip, memory is reused while it is still in the cache: half the time of the whole batch at once.
+        # NumPy's array lies on huge pages, torch's would not.
+        out = torch.from_numpy(np.empty((B, len(self.mean), T, self.size, self.size), np.float32))
+        for b in range(B):
+            self._apply(frames[b : b + 1], {k: v[b : b + 1] for k, v in params.items()}, out[b : b + 1])
+        return out
+
+    def _apply(self, frames: Tensor, params: dict[str, Tensor], out: Tensor | None = None) -> Tensor:
         frames = geometry.resize(to_grey(frames) if self.grey else frames, self.size)
-        clip = frames.permute(0, 4, 1, 2, 3).float().contiguous()
+        if "ops" in params:
+            frames = randaugment.apply(frames, params["ops"], params["values"], params["matrices"])
+        clip = frames.permute(0, 4, 1, 2, 3).contiguous().float()
         if "box" in params:
             box, flip = (params[k].to(clip.device, non_blocking=True) for k in ("box", "flip"))
             clip = geometry.crop_flip(clip.flatten(1, 2), box, flip, self.size).unflatten(1, clip.shape[1:3])
         # Interpolation weights add to one, so normalising after the crop is the same as before it.
         mean, std = (clip.new_tensor(v).reshape(-1, 1, 1, 1) for v in (self.mean, self.std))
-        clip = clip.mul_(1 / (255 * std)).sub_(mean / std)
+        clip = torch.sub(clip.mul_(1 / (255 * std)), mean / std, out=out)
         return erase.apply(clip, params["erase"]) if "erase" in params else clip
-
-
-def to_grey(frames: Tensor) -> Tensor:
-    """uint8 [..., 3] to its luma [..., 1]; one channel stays as it is."""
-    if frames.shape[-1] == 1:
-        return frames
-    weights = torch.tensor(LUMA, dtype=torch.int32, device=frames.device)
-    return ((frames.int() * weights).sum(-1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
