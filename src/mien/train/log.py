@@ -68,10 +68,10 @@ class RunLog:
             self._status.update(text)
         elif time.monotonic() - self._last_print > PLAIN_EVERY_S or step == self.total:
             self._last_print = time.monotonic()
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         if self._status:

@@ -1,0 +1,36 @@
+# Two commands: `make demo` (set up and run the whole path) and `make test` (set up and pass the tests).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format benchmarks clean
+
+# One environment for everything, rebuilt when a requirement changes. constraints.txt pins every package exactly.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("mien needs Python 3.11 or newer; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: .venv/ready
+	$(BIN)/mien demo --out runs/demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: .venv/ready
+	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/synth.py
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,108 @@
+"""Every encoder, the same questions. A new encoder is one line in ENCODERS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from mien.encoders.tpsbt import TPSBTConfig
+
+ENCODERS = {
+    "tpsbt": TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=3),
+    "tpsbt-deep": TPSBTConfig(dim=16, num_heads=1, depths=(1, 3, 1), bottlenecks=2),
+}
+CLIP = (2, 3, 16, 48, 32)
+NUM_SPATIAL = 6
+
+
+@pytest.fixture(params=ENCODERS, ids=str)
+def config(request: pytest.FixtureRequest) -> TPSBTConfig:
+    return ENCODERS[request.param]
+
+
+def clip(seed: int = 0) -> Tensor:
+    return torch.randn(CLIP, generator=torch.Generator().manual_seed(seed))
+
+
+def keep() -> Tensor:
+    return torch.tensor([[0, 3, 4], [1, 2, 5]])
+
+
+def test_shape_and_grid(config):
+    out = config.build().eval()(clip())
+    t, h, w = out.grid
+    assert (h, w) == (3, 2)
+    assert out.tokens.shape == (2, t * h * w, config.dim)
+    assert out.stages[-1] is out.tokens
+
+
+def test_every_parameter_gets_a_gradient(config):
+    for positions in (None, keep()):
+        encoder = config.build()
+        out = encoder(clip(), positions)
+        (out.tokens * torch.randn_like(out.tokens)).sum().backward()
+        assert [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_masked_pixels_cannot_influence_the_output(config):
+    encoder, one = config.build().eval(), clip()
+    tubes = one.reshape(2, 3, 16, 3, 16, 2, 16)
+    other = tubes + 5.0 * torch.randn_like(tubes)
+    for b, positions in enumerate(keep()):
+        for p in positions.tolist():
+            other[b, :, :, p // 2, :, p % 2] = tubes[b, :, :, p // 2, :, p % 2]
+    changed = other.reshape(CLIP)
+    assert not torch.equal(changed, one)
+    assert torch.equal(encoder(one, keep()).tokens, encoder(changed, keep()).tokens)
+
+
+def test_keeping_all_equals_no_mask(config):
+    encoder = config.build().eval()
+    everything = torch.arange(NUM_SPATIAL).expand(2, -1)
+    assert torch.equal(encoder(clip(), everything).tokens, encoder(clip()).tokens)
+
+
+def test_batch_items_are_independent(config):
+    encoder = config.build().eval()
+    both, alone = encoder(clip()).tokens, encoder(clip()[:1]).tokens
+    torch.testing.assert_close(both[:1], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_state_dict_round_trip_is_strict(config):
+    first, second = config.build().eval(), config.build().eval()
+    second.load_state_dict(first.state_dict(), strict=True)
+    assert torch.equal(first(clip()).tokens, second(clip()).tokens)
+
+
+def test_layer_of_is_total_and_monotone(config):
+    encoder = config.build()
+    layers = [encoder.layer_of(name) for name, _ in encoder.named_parameters() if name.startswith(("patch", "blocks"))]
+    assert layers == sorted(layers)
+    assert {encoder.layer_of(n) for n, _ in encoder.named_parameters()} == set(range(encoder.num_layers + 2))
+
+
+def test_bfloat16_is_finite(config):
+    with torch.autocast("cpu", torch.bfloat16):
+        assert config.build()(clip()).tokens.isfinite().all()
+
+
+def test_stochastic_depth_acts_in_training_only(config):
+    encoder = replace(config, drop_path=0.5).build()
+    torch.manual_seed(0)
+    assert not torch.equal(encoder.train()(clip()).tokens, encoder(clip()).tokens)
+    assert torch.equal(encoder.eval()(clip()).tokens, encoder(clip()).tokens)
+
+
+def test_other_lengths_and_sizes(config):
+    for shape in ((1, 3, 8, 16, 16), (1, 3, 32, 32, 64)):
+        t, h, w = (out := config.build()(torch.zeros(shape))).grid
+        assert out.tokens.shape[1] == t * h * w == shape[2] // 8 * shape[3] // 16 * shape[4] // 16
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 12, 32, 32), (1, 3, 16, 40, 32)])
+def test_sizes_that_do_not_divide_are_refused(config, shape):
+    with pytest.raises(ValueError, match=r"frames"):
+        config.build()(torch.zeros(shape))
