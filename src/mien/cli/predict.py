@@ -1,0 +1,161 @@
+"""`mien predict VIDEO... --model MODEL --out DIR`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from mien.predict.config import Outcome, PredictConfig
+
+
+@dataclass(frozen=True)
+class Predict:
+    """A video and one or several models to a timeline of apparent expression, with a page to look at it.
+
+    Writes timeline.csv, timeline.parquet, predictions.json and report.html to OUT, or to OUT/<name of the video>/ for
+    several videos. Exit code 2 when no video gave a row.
+    """
+
+    videos: tyro.conf.Positional[tuple[Path, ...]]
+    """Video files, or folders of images."""
+    model: Annotated[tuple[str, ...], tyro.conf.arg(name="model", metavar="[NAME=]MODEL"), tyro.conf.UseAppendAction]
+    """Model folder, run folder or hub id; again for several models, which share one detection pass. NAME= prefixes its
+    columns."""
+    out: Path
+    """Folder to write to."""
+    step_s: float = 0.25
+    """Seconds between rows."""
+    batch_size: int = 16
+    """Windows per forward pass."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    boxes: Path | None = None
+    """CSV of face boxes (as for mien prepare) instead of the detector."""
+    crop: Literal["contract", "none"] = "contract"
+    """contract: crop faces as the model was trained. none: the frames are face crops already."""
+    allow_contract_mismatch: bool = False
+    """Predict although the model was trained on other crops; it is then written beside the numbers."""
+
+
+def main(argv: list[str]) -> int:
+    """Runs ``mien predict`` with the arguments after the verb; returns the exit code."""
+    args = tyro.cli(Predict, args=argv, prog="mien predict")
+    from mien.models import load_folder
+    from mien.predict.config import PredictConfig
+    from mien.types import UserError
+
+    if not args.videos:
+        raise UserError("received no video; give at least one file")
+    if not args.model:
+        raise UserError("received no model; give at least one with --model FOLDER")
+    config = PredictConfig(
+        args.step_s,
+        args.batch_size,
+        args.device,
+        None if args.boxes is None else str(args.boxes),
+        args.crop == "none",
+        args.allow_contract_mismatch,
+    )
+    folders = {name: load_folder(place) for name, place in named(args.model).items()}
+    models = {name: f.model for name, f in folders.items()}
+    hashes = {name: f.hash for name, f in folders.items()}
+    outcomes = [predict_one(video, out, models, hashes, config) for video, out in places(args.videos, args.out).items()]
+    show(outcomes)
+    return 0 if any(o.status == "ok" for o in outcomes) else 2
+
+
+def named(models: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=PLACE`` or ``PLACE`` to place by name; a name comes from the folder (that of the run for ``RUN/model``).
+
+    Raises:
+        UserError: two models of one name, or a name that cannot start a column.
+    """
+    import re
+
+    from mien.types import UserError
+
+    pairs = []
+    for text in models:
+        name, equals, place = text.partition("=")
+        pairs.append((name, place) if equals else (name_of(Path(text)), text))
+    for name, place in pairs:
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise UserError(f"--model: {name!r} cannot name columns; give NAME={place} with letters, digits, _ . or -")
+    if twice := [n for n, count in Counter(n for n, _ in pairs).items() if count > 1]:
+        raise UserError(f"--model: two models are called {twice[0]!r}; give each a name of its own: NAME=FOLDER")
+    return dict(pairs)
+
+
+def name_of(place: Path) -> str:
+    place = place.resolve() if place.exists() else place
+    return place.parent.name if place.name == "model" else place.name
+
+
+def places(videos: tuple[Path, ...], out: Path) -> dict[Path, Path]:
+    """The folder of each video: `out` itself for one; its stem, numbered where stems repeat, for several."""
+    videos = tuple(dict.fromkeys(videos))
+    if len(videos) == 1:
+        return {videos[0]: out}
+    found: dict[Path, Path] = {}
+    for video in videos:
+        folder, n = out / video.stem, 1
+        while folder in found.values():
+            n += 1
+            folder = out / f"{video.stem}-{n}"
+        found[video] = folder
+    return found
+
+
+def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], config: PredictConfig) -> Outcome:
+    """One video with a progress bar: frames, frames per second, expected end."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from mien.data.video import VideoError, probe
+    from mien.predict import predict_video
+
+    try:
+        info = probe(video)
+        total = info.num_frames or (round(info.duration_s * info.fps) if info.duration_s else None)
+    except VideoError:
+        total = None
+    speed = TextColumn("{task.fields[fps]:.0f} frames/s")
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(), transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(video.name, total=total, fps=0.0)
+
+        def advance(frames: int) -> None:
+            bar.update(task, completed=frames, fps=frames / max(bar.tasks[0].elapsed or 0.0, 1e-3))
+
+        return predict_video(video, models, out, config, hashes, advance)
+
+
+def show(outcomes: list[Outcome]) -> None:
+    """One line per video, then what the reader of the numbers must know."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    for o in outcomes:
+        if o.status == "ok":
+            speed = o.num_frames / max(o.wall_s, 1e-3)
+            text = f"{o.num_tracks} track(s), {o.num_rows} rows, {o.num_frames} frames at {speed:.0f} frames/s"
+            console.print(escape(f"{o.video}: {text} -> {o.out / 'report.html'}"), highlight=False)
+        else:
+            where = f" (empty timeline in {o.out})" if o.status == "no_face" else " (nothing written)"
+            errors.print(escape(f"mien predict: {o.video}: {o.reason}{where}"), highlight=False)
+    for warning in dict.fromkeys(w for o in outcomes for w in o.warnings if w != o.reason):
+        console.print(f"[bold yellow]note:[/] {escape(warning)}", highlight=False)

@@ -1,0 +1,91 @@
+"""Settings of `predict`, what came of a video, and what the record and the page are written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mien.data.video import VideoInfo
+from mien.predict.contract import FaceSource
+from mien.predict.timeline import Column
+from mien.predict.tracks import TrackSummary
+from mien.types import CropContract, LabelSpec, UserError
+
+Device = Literal["auto", "cpu", "cuda"]
+DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean nothing yet"
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Settings of `predict_video`."""
+
+    step_s: float = 0.25
+    """Seconds between rows of the timeline."""
+    batch_size: int = 16
+    """Windows per forward pass, of all tracks together."""
+    device: Device = "auto"
+    boxes: str | None = None
+    """CSV of face boxes to use instead of the detector."""
+    ready_crops: bool = False
+    """The frames are face crops already: detect nothing."""
+    allow_contract_mismatch: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.step_s <= 60:
+            raise UserError(f"--step-s {self.step_s:g}; allowed 0.01 to 60 seconds")
+        if not 1 <= self.batch_size <= 4096:
+            raise UserError(f"--batch-size {self.batch_size}; allowed 1 to 4096 windows")
+        if self.boxes is not None and self.ready_crops:
+            raise UserError("--boxes and --crop none exclude each other: frames that are crops have no boxes; give one")
+
+    @property
+    def source(self) -> FaceSource:
+        return "given" if self.boxes is not None else "none" if self.ready_crops else "detect"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one video. `status` is that of a manifest row."""
+
+    video: Path
+    out: Path
+    status: Literal["ok", "no_face", "unreadable", "empty"]
+    reason: str = ""
+    num_tracks: int = 0
+    num_rows: int = 0
+    num_frames: int = 0
+    wall_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class Run:
+    """One way through one video.
+
+    Args:
+        models: label specs by model name. hashes: of the weights, by model name where known.
+        contract: how the faces were cropped.
+        warnings: what a reader of the numbers must know.
+    """
+
+    video: VideoInfo
+    models: dict[str, LabelSpec]
+    hashes: dict[str, str]
+    config: PredictConfig
+    contract: CropContract
+    columns: list[Column]
+    tracks: dict[int, TrackSummary] = field(default_factory=dict)
+    num_rows: int = 0
+    num_frames: int = 0
+    wall_s: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def drawn(self) -> list[str]:
+        """Models that have seen no real face."""
+        return [n for n, s in self.models.items() if s.training_data == "drawn"]
+
+    def why_no_rows(self) -> str:
+        """The reason for an empty timeline."""
+        return f"no face found in {self.num_frames} frames" if self.num_frames else "no frames"

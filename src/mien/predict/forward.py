@@ -1,0 +1,81 @@
+"""Windows to probabilities: the same pixels as evaluation sees, in batches across tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien.predict.windows import Moment, WindowShape
+from mien.prepare.faces import FaceSample
+from mien.transforms.augment import Augment
+from mien.types import LabelSpec, UserError
+
+
+class ClipModel(Protocol):
+    """What `predict` needs of a model."""
+
+    @property
+    def spec(self) -> LabelSpec: ...
+
+    def predict(self, clip: Tensor) -> Tensor:
+        """``[B, C, T, H, W]`` normalised float32 to probabilities ``[B, K]``."""
+        ...
+
+    def plain_augment(self) -> Augment:
+        """Resize and normalise: the transform of evaluation."""
+        ...
+
+
+def as_clip_model(name: str, model: nn.Module) -> ClipModel:
+    """Raises UserError for a model that has no classes to predict."""
+    spec = getattr(model, "spec", None)
+    if spec is None:
+        raise UserError(
+            f"{name} is a pre-training model: it has no classes to predict; fine-tune it first (`mien finetune`)"
+        )
+    if spec.kind != "categorical" or spec.per != "clip":
+        raise UserError(
+            f"{name} predicts {spec.kind} values per {spec.per}; predict takes class probabilities per clip"
+        )
+    return cast(ClipModel, model)
+
+
+class BatchRunner:
+    """Runs every model on the windows it is given.
+
+    Args:
+        models: by name; each is moved to `device`.
+    """
+
+    def __init__(self, models: Mapping[str, ClipModel], device: torch.device):
+        self.models, self.device = dict(models), device
+        self.shapes = [WindowShape.of(m.spec) for m in models.values()]
+        self._transforms = [m.plain_augment() for m in models.values()]
+        for model in models.values():
+            if isinstance(model, nn.Module):
+                model.to(device).eval()
+
+    @torch.inference_mode()
+    def __call__(self, moments: Sequence[Moment]) -> list[dict[str, np.ndarray]]:
+        """Probabilities [K] by model for each moment."""
+        results: list[dict[str, np.ndarray]] = [{} for _ in moments]
+        for k, (name, model) in enumerate(self.models.items()):
+            frames = stack_clips([m.clips[k] for m in moments]).to(self.device)
+            clip = self._transforms[k].apply(frames, {})
+            for result, values in zip(results, model.predict(clip).float().cpu().numpy(), strict=True):
+                result[name] = values.astype(np.float64)
+        return results
+
+
+def stack_clips(clips: Sequence[Sequence[FaceSample]]) -> Tensor:
+    """uint8 [B, T, S, S, C]."""
+    first = clips[0][0].crop
+    frames = np.empty((len(clips), len(clips[0]), *first.shape), np.uint8)
+    for b, clip in enumerate(clips):
+        for t, sample in enumerate(clip):
+            frames[b, t] = sample.crop
+    return torch.from_numpy(frames)

@@ -1,0 +1,60 @@
+"""Small pieces of HTML: everything that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from mien.predict.tracks import Peak
+
+
+def clock(seconds: float) -> str:
+    """75.25 -> 1:15.25"""
+    minutes, rest = divmod(max(seconds, 0.0), 60)
+    return f"{int(minutes)}:{rest:05.2f}"
+
+
+def percent(value: float) -> str:
+    """At most 99 % unless it is all: 0.999 is not certainty."""
+    return f"{100 * value:.0f} %" if value < 0.995 or value == 1 else "> 99 %"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", numbers: Sequence[int] = ()) -> str:
+    """A table whose first column names the row; cells are HTML already. `numbers` are the columns set flush right."""
+
+    def side(k: int) -> str:
+        return ' class="number"' if k in numbers else ""
+
+    header = "".join(f'<th scope="col"{side(k)}>{escape(h)}</th>' for k, h in enumerate(head))
+    body = "".join(
+        "<tr>"
+        + f'<th scope="row">{r[0]}</th>'
+        + "".join(f"<td{side(k)}>{c}</td>" for k, c in enumerate(r[1:], 1))
+        + "</tr>"
+        for r in rows
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f'<div class="scroll" tabindex="0"><table>{title}<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def bar(value: float, color: str) -> str:
+    """A small bar for a share in 0..1, with its number."""
+    return f'<span class="bar"><span style="width:{100 * value:.1f}%;background:{color}"></span></span>{percent(value)}'
+
+
+def thumbnail(peak: Peak, label: str, color: str, chart: str) -> str:
+    """A face at a peak; pressing it marks its time on the chart."""
+    source = "data:image/jpeg;base64," + base64.b64encode(peak.jpeg).decode()
+    words = f"{label}, {percent(peak.probability)}, at {clock(peak.time_s)}"
+    return (
+        f'<li><button type="button" data-chart="{chart}" data-time="{peak.time_s:g}" aria-pressed="false" style="--c:{color}">'
+        f'<img src="{source}" alt="Face at {escape(words)}" width="112" height="112">'
+        f'<span class="what"><i></i>{escape(label)}</span><span class="when">{clock(peak.time_s)} · '
+        f"{percent(peak.probability)}</span></button></li>"
+    )
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """A description list of plain texts."""
+    return "<dl>" + "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in pairs) + "</dl>"

@@ -1,0 +1,113 @@
+"""``predictions.json``: where the numbers come from, what they mean, and a summary of each track."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mien import __version__
+from mien.config import to_json
+from mien.predict.config import DRAWN_BANNER, Run
+from mien.predict.tracks import TrackSummary
+
+LIBRARIES = ("torch", "numpy", "av", "onnxruntime", "pillow", "pyarrow", "simplejpeg", "plotly")
+
+WHAT_IT_IS_NOT = (
+    "The numbers describe the apparent expression of a face in a video, as annotators would name it from outside. They do not "
+    "say what a person feels, thinks or intends: the same face can go with many feelings, and the same feeling with many faces.",
+    "They are not made for decisions about people. Use them to describe material, to find moments worth looking at, and "
+    "to do research with people who agreed to it. Tell people when a machine reads their faces.",
+    "Models of this kind fail differently for different people, cultures, ages, cameras, light, head turns and coverings. "
+    "A probability is how sure the model is, not how often it is right, unless it was calibrated on material like yours.",
+    "Track numbers follow a face within one video. They are not identities, and nothing here recognises a person.",
+)
+
+
+def write_record(run: Run, out: Path) -> None:
+    """Writes ``predictions.json``."""
+    (out / "predictions.json").write_text(
+        json.dumps(record_of(run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def record_of(run: Run) -> dict[str, Any]:
+    return {
+        "banner": DRAWN_BANNER if run.drawn else None,
+        "warnings": run.warnings,
+        "video": video_facts(run),
+        "models": {name: _model_facts(run, name) for name in run.models},
+        "contract": {"hash": run.contract.geometry.hash, **to_json(run.contract)},
+        "settings": to_json(run.config),
+        "files": {"timeline": ["timeline.csv", "timeline.parquet"], "report": "report.html"},
+        "rows": run.num_rows,
+        "tracks": [_track_facts(t) for t in by_length(run)],
+        "columns": [{"name": c.name, "kind": c.kind, "meaning": c.meaning} for c in run.columns],
+        "what_it_is_not": list(WHAT_IT_IS_NOT),
+        "provenance": {
+            "mien": __version__,
+            "python": platform.python_version(),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "frames": run.num_frames,
+            "wall_s": round(run.wall_s, 3),
+        },
+    }
+
+
+def by_length(run: Run) -> list[TrackSummary]:
+    """Tracks, the one with most rows first."""
+    return sorted(run.tracks.values(), key=lambda t: (-t.num_rows, t.track))
+
+
+def video_facts(run: Run) -> dict[str, Any]:
+    v = run.video
+    return {
+        "name": v.path.name,
+        "sha256": _sha256(v.path),
+        "width": v.width,
+        "height": v.height,
+        "fps": round(v.fps, 4),
+        "duration_s": None if v.duration_s is None else round(v.duration_s, 3),
+        "codec": v.codec,
+        "origin": v.origin,
+    }
+
+
+def _sha256(path: Path) -> str | None:
+    """None for a folder of images."""
+    if path.is_dir():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _model_facts(run: Run, name: str) -> dict[str, Any]:
+    return {"hash": run.hashes.get(name), "spec": to_json(run.models[name]), "window_s": run.models[name].window_s}
+
+
+def _track_facts(track: TrackSummary) -> dict[str, Any]:
+    return {
+        "track": track.track,
+        "start_s": track.start_s,
+        "end_s": track.end_s,
+        "seconds": round(track.end_s - track.start_s, 3),
+        "rows": track.num_rows,
+        "rows_not_ok": track.num_flagged,
+        "mean_quality": {k: round(v, 4) for k, v in track.mean_quality().items()},
+        "models": {name: _scores(track, name) for name in track.labels},
+    }
+
+
+def _scores(track: TrackSummary, model: str) -> dict[str, Any]:
+    peaks = [
+        [{"time_s": p.time_s, "probability": round(p.probability, 6)} for p in found] for found in track.peaks[model]
+    ]
+    return {
+        "mean": {k: round(v, 6) for k, v in track.mean(model).items()},
+        "peaks": dict(zip(track.labels[model], peaks, strict=True)),
+    }
