@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -38,7 +38,8 @@ class ClipLoader:
     Args:
         clips: what to read.
         views: by name, what a learner asks for (`learner.views()`).
-        batch_size: per rank.
+        batch_size: per rank and micro-batch.
+        accumulate: micro-batches of one global batch; step counts micro-batches.
         workers: decoding threads; 0 decodes in the caller's.
         targets: by name, arrays whose first axis runs over the rows of `clips`.
         pin: page-locked frames, for training on a GPU.
@@ -53,12 +54,13 @@ class ClipLoader:
         *,
         rank: int = 0,
         world: int = 1,
+        accumulate: int = 1,
         workers: int = 2,
         targets: Mapping[str, np.ndarray] | None = None,
         pin: bool = False,
     ):
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
-        self.num_clips = len(clips)
+        self.num_clips, self.accumulate = len(clips), accumulate
         self._batches = _Batches(Reader(clips, dict(views), seed, strict=False), workers, targets or {}, pin)
         self._order = lru_cache(maxsize=4)(self._permutation)
 
@@ -74,12 +76,13 @@ class ClipLoader:
     def samples(self, step: int) -> list[Sample]:
         """This rank's samples of one step."""
         total = self.batch_size * self.world
-        used = self.num_clips // total * total or self.num_clips  # what of a permutation is seen
+        whole = total * self.accumulate
+        used = self.num_clips // whole * whole or self.num_clips  # what of a permutation is seen
         first = step * total + self.rank * self.batch_size
         places = (divmod(p, used) for p in range(first, first + self.batch_size))
         return [Sample(epoch, int(self._order(epoch)[place])) for epoch, place in places]
 
-    def batches(self, start_step: int = 0, num_steps: int | None = None) -> Iterator[Batch]:
+    def batches(self, start_step: int = 0, num_steps: int | None = None) -> Generator[Batch, None, None]:
         """The batches of steps start_step, start_step + 1, ... (without end when `num_steps` is None).
 
         Each is ``{view name: {"frames": uint8 [B, T, H, W, C], parameters...}, "index": int64 [B] rows,
@@ -126,7 +129,7 @@ class EvalLoader:
         """Number of batches."""
         return math.ceil(len(self.items) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         """Raises UserError when a frame cannot be decoded."""
         plans = [self.items[k : k + self.batch_size] for k in range(0, len(self.items), self.batch_size)]
         try:
@@ -171,13 +174,12 @@ class _Batches:
         self.reader, self.workers, self.pin = reader, workers, pin
         for name, values in targets.items():
             if len(values) != len(reader.clips):
-                raise UserError(
-                    f"target {name!r} has {len(values)} values for {len(reader.clips)} clips; allowed: one each"
-                )
+                have = f"{len(values)} values for target {name!r}"
+                raise UserError(f"received {have}; allowed: one for each of {len(reader.clips)} clips")
             assert name not in reader.views, f"target {name!r} has the name of a view"
         self.targets = {name: torch.as_tensor(values) for name, values in targets.items()}
 
-    def run(self, plans: Iterator[Sequence[Sample]]) -> Iterator[Batch]:
+    def run(self, plans: Iterator[Sequence[Sample]]) -> Generator[Batch, None, None]:
         if self.workers == 0:
             for plan in plans:
                 frames = self.reader.buffers(len(plan), self.pin)

@@ -72,5 +72,5 @@ def indices_at(times_s: np.ndarray, start_s: float, num_frames: int, period_s: f
 
 def resampled(times_s: np.ndarray, period_s: float) -> np.ndarray:
     """Stored positions [n'] (n' >= 1) of the clip as if filmed with one frame every `period_s`."""
-    count = round((times_s[-1] - times_s[0]) / period_s) + 1
+    count = int((times_s[-1] - times_s[0]) / period_s + 1e-6) + 1  # a last period may be short by rounding alone
     return indices_at(times_s, float(times_s[0]), count, period_s)
