@@ -154,11 +154,17 @@ def _draw_head(
     stage.composite(canvas, (row + y0) * width + column + x0, values)
 
 
+def _stand(canvas: Array, body: Array, center: tuple[float, float], scale: float) -> None:
+    """Puts a body under the head at `center`."""
+    x, y = stage.body_anchor(scale)
+    stage.overlay(canvas, body, round(center[0]) - x, round(center[1]) - y)
+
+
 def _framing(config: SynthConfig, subject: int, index: int) -> tuple[tuple[float, float], float]:
     """Head position and px per face unit of a clip."""
     rng = generator("synth framing", config.seed, subject, index)
-    scale = config.size * rng.uniform(0.30, 0.365)
-    return (config.size * rng.uniform(0.45, 0.55), config.size * rng.uniform(0.49, 0.53)), scale
+    scale = config.size * rng.uniform(0.27, 0.335)
+    return (config.size * rng.uniform(0.45, 0.55), config.size * rng.uniform(0.47, 0.52)), scale
 
 
 def clip_labels(config: SynthConfig, subject: int, index: int) -> ClipLabels:
@@ -182,7 +188,8 @@ def draw_clip(config: SynthConfig, subject: int, index: int) -> tuple[Frames, Cl
     rng = generator("synth stage", config.seed, subject, index)
     light, camera = stage.make_light(rng), stage.make_camera(rng)
     backdrop = stage.background(rng, config.size, config.size)
-    stage.paint_body(backdrop, actor, rng, head.Pose(0, 0, 0, center, scale), light)
+    body = stage.draw_body(actor, rng, scale, light, (config.size - center[1]) / scale + 0.1)
+    _stand(backdrop, body, center, scale)
     occluder = stage.make_occluder(rng, actor, scale, 0.15)
     pool, sheet = stage.noise_pool(rng, config.size, config.size), _sheet(actor, config.seed, head.fineness(scale))
     frames = np.empty((len(motion), config.size, config.size, 3), np.uint8)
@@ -202,7 +209,7 @@ def draw_scene(
 ) -> Scene:
     """A larger picture with any number of people who may come, leave and move; nobody at all is allowed.
 
-    People are drawn in the given order, so later ones stand in front.
+    Larger people stand in front of smaller ones.
     """
     rng = generator("synth scene", seed)
     light, camera = stage.make_light(rng), stage.make_camera(rng)
@@ -214,16 +221,15 @@ def draw_scene(
     truths = [_truth(a, m, p) for a, m, p in zip(actors, motions, poses, strict=True)]
     boxes, points = np.full((num_frames, len(people), 4), np.nan), np.full((num_frames, len(people), 5, 2), np.nan)
     frames = np.empty((num_frames, height, width, 3), np.uint8)
+    dress = [generator("synth dress", seed, p.subject) for p in people]
+    bodies = [stage.draw_body(a, r, s, light, height / s) for a, r, s in zip(actors, dress, scales, strict=True)]
+    sheets = [_sheet(a, seed, head.fineness(s)) for a, s in zip(actors, scales, strict=True)]
     for t in range(num_frames):
         canvas = backdrop.copy()
-        for i, person in enumerate(people):
-            if not person.present[0] <= t / num_frames < person.present[1]:
-                continue
-            dress = generator("synth dress", seed, person.subject)
-            still = head.Pose(0, 0, 0, poses[i][t].center, scales[i])
-            stage.paint_body(canvas, actors[i], dress, still, light)
-            sheet = _sheet(actors[i], seed, head.fineness(scales[i]))
-            _draw_head(canvas, actors[i], sheet, motions[i], t, poses[i][t], light)
-            boxes[t, i], points[t, i] = truths[i].boxes[t], truths[i].points[t]
+        for i in sorted(range(len(people)), key=lambda i: people[i].height):
+            if people[i].present[0] <= t / num_frames < people[i].present[1]:
+                _stand(canvas, bodies[i], poses[i][t].center, scales[i])
+                _draw_head(canvas, actors[i], sheets[i], motions[i], t, poses[i][t], light)
+                boxes[t, i], points[t, i] = truths[i].boxes[t], truths[i].points[t]
         frames[t] = stage.expose(canvas, camera, pool, rng)
     return Scene(frames, boxes, points, tuple(motions))

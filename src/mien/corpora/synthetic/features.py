@@ -34,7 +34,7 @@ def draw_features(
 
 def _lids(actor: Actor, au: Controls, blink: float) -> tuple[float, float]:
     """Heights of the upper and the lower lid over the line between the corners of the eye."""
-    opening = 1 + 0.55 * au["au05"] - 0.35 * au["au07"] - 0.25 * au["au06"] - 0.2 * au["au09"] - 0.1 * au["au04"]
+    opening = 1 + 0.40 * au["au05"] - 0.35 * au["au07"] - 0.25 * au["au06"] - 0.2 * au["au09"] - 0.1 * au["au04"]
     up = actor.eye_size * 0.50 * max(opening, 0.25)
     low = actor.eye_size * 0.34 * (1 - 0.45 * au["au07"] - 0.5 * au["au06"] - 0.3 * au["au09"])
     return up * (1 - blink) - 0.8 * low * blink, low
@@ -115,7 +115,7 @@ def _mouth(image: Array, sheet: Sheet, actor: Actor, au: Controls) -> None:
     half = actor.mouth_width * (1 + 0.30 * au["au12"] + 0.26 * au["au20"] - 0.16 * au["au23"] - 0.14 * au["au26"])
     corner = my - 0.115 * au["au12"] + 0.105 * au["au15"] + 0.03 * au["au20"]
     middle = my + 0.015 * au["au12"] - 0.035 * au["au17"] - 0.03 * au["au10"]
-    gap = max(0.09 * au["au25"] + 0.24 * au["au26"] - 0.12 * au["au23"] * au["au25"], 0.0)
+    gap = max(0.09 * au["au25"] + 0.22 * au["au26"] - 0.12 * au["au23"] * au["au25"], 0.0)
     u = x * np.float32(1 / half)
     arc = np.clip(1 - u * u, 0, 1)
     bend = np.float32(corner) + np.float32(middle - corner) * arc ** np.float32(0.8)

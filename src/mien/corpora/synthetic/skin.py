@@ -110,7 +110,7 @@ def _skin(actor: Actor, g: Grid, albedo: Array, rng: np.random.Generator) -> Non
     tone *= grain[..., None]
     if actor.freckles:
         spots = np.clip(smooth_noise(rng, x.shape, (70, 70)) - 0.35, 0, 1) * bump(ax, y, 0.30, 0.16, 0.25, 0.14)
-        paint(tone, skin * (0.66, 0.48, 0.38), np.clip(2.2 * actor.freckles * spots, 0, 0.8))
+        paint(tone, skin * (0.66, 0.48, 0.38), np.clip(1.3 * actor.freckles * spots, 0, 0.45))
     paint(albedo, tone, inside)
 
 
@@ -168,7 +168,7 @@ def _hair(actor: Actor, g: Grid, albedo: Array, inside: Array, rng: np.random.Ge
     strands = smooth_noise(rng, (256, 256), cells)
     across = np.clip((angle / (2 * np.pi) + 0.5) * 255, 0, 255).astype(np.int32)
     along = np.clip(radius * 130, 0, 255).astype(np.int32)
-    light = 1 + 0.32 * strands[along, across] * step(radius, 0.25, 0.7) + 0.45 * bump(radius, y, 0.95, -0.8, 0.12, 0.6)
+    light = 1 + 0.22 * strands[along, across] * step(radius, 0.25, 0.7) + 0.30 * bump(radius, y, 0.95, -0.8, 0.12, 0.6)
     if actor.style == "shaved":
         amount = amount * (0.75 + 0.2 * smooth_noise(rng, x.shape, (90, 90))) * 0.7
     shade = np.clip(bump(x, y, 0, actor.hairline + 0.12, 0.6, 0.10) * 0.25, 0, 1) * (actor.style != "shaved")
@@ -197,7 +197,7 @@ def _folds(actor: Actor, g: Grid, bare: Array) -> dict[str, tuple[Region, Array]
         where = g.region(-max(xs) - 0.08, min(ys) - 0.08, max(xs) + 0.08, max(ys) + 0.08)
         ax, y = np.abs(g.x[where]), g.y[where]
         mask = np.maximum.reduce([stroke(ax, y, line, 0.004, 0.055) for line in lines])
-        folds[name] = (where, mask * bare[where] * np.float32(0.25 + 0.45 * actor.age))
+        folds[name] = (where, mask * bare[where] * np.float32(0.20 + 0.32 * actor.age))
     return folds
 
 

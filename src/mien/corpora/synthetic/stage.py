@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,29 +118,46 @@ def background(rng: np.random.Generator, width: int, height: int) -> Array:
     return np.clip(image, 0, 1).astype(np.float32)
 
 
-def paint_body(canvas: Array, actor: Actor, rng: np.random.Generator, pose: Pose, light: Light) -> None:
-    """Neck, shoulders and clothes under a head at `pose`, on [H, W, 3], in place."""
-    height, width = canvas.shape[:2]
+def _layer(rgba: Array, color: Sequence[float] | Array, amount: Array) -> None:
+    """Puts a layer of coverage `amount` over a straight-alpha image, in place."""
+    alpha = amount + rgba[..., 3] * (1 - amount)
+    paint(rgba, color, amount / np.maximum(alpha, 1e-6))
+    rgba[..., 3] = alpha
+
+
+def draw_body(actor: Actor, rng: np.random.Generator, scale: float, light: Light, below: float) -> Array:
+    """Neck, shoulders and clothes (and what hangs down of long hair), straight RGBA [h, w, 4].
+
+    The head's centre belongs at `body_anchor(scale)`; the sprite goes on for `below` face units under it.
+    """
+    ax0, ay0 = body_anchor(scale)
+    height, width = ay0 + max(round(below * scale), 2), 2 * ax0
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    x = (x - np.float32(pose.center[0])) / np.float32(pose.scale)
-    y = (y - np.float32(pose.center[1])) / np.float32(pose.scale)
-    ax, edge = np.abs(x), 1.5 / pose.scale
+    x, y = (x - np.float32(ax0)) / np.float32(scale), (y - np.float32(ay0)) / np.float32(scale)
+    ax, edge = np.abs(x), 1.5 / scale
+    rgba = np.zeros((height, width, 4), np.float32)
     cloth = rng.uniform(0.08, 0.85, 3) * 0.6 + rng.uniform(0.0, 0.4)
     lit = light.ambient + light.key * np.clip(0.55 + 0.4 * light.direction[0] * x, 0, 1.1)
     if actor.style == "long":
-        behind = np.maximum(ax - actor.width, np.maximum(-0.2 - y, y - 1.32)).astype(np.float32)
-        paint(canvas, np.array(actor.hair, np.float32) * (0.45 * lit)[..., None], cover(behind, 0.08))
+        behind = np.maximum(ax - actor.width, np.maximum(-0.2 - y, y - 1.32))
+        _layer(rgba, np.array(actor.hair, np.float32) * (0.45 * lit)[..., None], cover(behind, 0.08))
     neck_half = 0.41 + 0.04 * actor.jaw / 3 + 0.14 * step(y, 0.9, 1.4)
-    neck = cover((ax - neck_half).astype(np.float32), edge) * cover(np.maximum(0.5 - y, y - 1.75), edge)
+    neck = cover(ax - neck_half, edge) * cover(np.maximum(0.5 - y, y - 1.75), edge)
     tone = 0.92 * (1 - 0.32 * step(y, 1.38, 0.95)) * (1 - 0.22 * step(ax, 0.1, 0.5))
-    paint(canvas, np.array(actor.skin, np.float32) * (tone * lit)[..., None], neck)
-    slope = 1.20 + 0.34 * np.clip((ax - 0.42) / 0.9, 0, None) ** 1.2 + 0.25 * np.clip((ax - 1.35) * 2, 0, 3) ** 2
+    _layer(rgba, np.array(actor.skin, np.float32) * (tone * lit)[..., None], neck)
+    slope = 1.20 + 0.34 * np.clip((ax - 0.42) / 0.9, 0, None) ** 1.2 + 6 * np.clip(ax - 1.3, 0, None) ** 2
     collar = np.sqrt(np.clip(1 - (ax / 0.42) ** 2, 0, 1)) * rng.uniform(0.10, 0.34)
-    top = cover((slope + collar - y).astype(np.float32), edge)
+    top = cover(np.maximum(slope + collar - y, ax - 1.85), edge)
     weave = 1 + 0.10 * smooth_noise(rng, (height, width), (5, 7)) - 0.25 * step(ax, 0.6, 1.9)
     if rng.uniform() < 0.35:
         weave = weave * np.where(np.sin(y * rng.uniform(14, 30)) > 0, 1.0, rng.uniform(0.6, 0.9))
-    paint(canvas, (cloth * np.asarray(weave * lit)[..., None]).astype(np.float32), top)
+    _layer(rgba, cloth.astype(np.float32) * (weave * lit)[..., None], top)
+    return rgba.astype(np.float32)
+
+
+def body_anchor(scale: float) -> tuple[int, int]:
+    """Where the head's centre lies in the sprite of `draw_body`, in pixels from its left and top."""
+    return round(1.9 * scale), round(0.3 * scale)
 
 
 def make_occluder(rng: np.random.Generator, actor: Actor, scale: float, chance: float) -> Occluder | None:
