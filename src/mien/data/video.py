@@ -170,9 +170,9 @@ def _probe_folder(path: Path, fps: float) -> VideoInfo:
     images = images_in(path)
     if not images:
         raise VideoError("a folder without images", "empty")
-    height, width = read_image(images[0]).shape[:2]
+    width, height = next(FrameReader(path)).size
     count = len(images)
-    return VideoInfo(path, width, height, fps, count / fps, count, False, images[0].suffix[1:], "recorded")
+    return VideoInfo(path, width, height, fps, count / fps, count, False, images[0].suffix[1:].lower(), "recorded")
 
 
 class FrameReader(Iterator[Frame]):

@@ -19,7 +19,7 @@ from mien.prepare.config import PrepareConfig
 from mien.prepare.crop import cut, sharpness
 from mien.prepare.detect import CenterFace, Detections, FaceDetector, WholeFrame
 from mien.prepare.given import GivenBoxes
-from mien.prepare.track import Tracker
+from mien.prepare.track import Tracker, TrackPoint
 
 # Frames waiting for the next detections may take this much memory (0.4 s of 4K at 60 fps); beyond it the detector is
 # asked early.
@@ -159,14 +159,16 @@ class FaceStream(Iterator[list[FaceSample]]):
             yield frame, self._samples(frame)
 
     def _samples(self, frame: Frame) -> list[FaceSample]:
-        samples = []
-        for p in self._tracker.at(frame.index, frame.time_s):
-            crop = cut(frame.image, p.box, p.points, self.config.contract)
-            yaw, sharp = yaw_degrees(p.points), sharpness(crop)
-            samples.append(
-                FaceSample(frame.index, frame.time_s, p.track, p.box, p.points, p.score, sharp, yaw, crop, p.detected)
-            )
-        return samples
+        return [make_sample(frame, p, self.config) for p in self._tracker.at(frame.index, frame.time_s)]
+
+
+def make_sample(frame: Frame, point: TrackPoint, config: PrepareConfig) -> FaceSample:
+    """The crop of one face and what is measured on it."""
+    crop = cut(frame.image, point.box, point.points, config.contract)
+    yaw, sharp = yaw_degrees(point.points), sharpness(crop)
+    return FaceSample(
+        frame.index, frame.time_s, point.track, point.box, point.points, point.score, sharp, yaw, crop, point.detected
+    )
 
 
 def stream_faces(
