@@ -10,8 +10,10 @@ from mien.predict.tracks import Peak
 
 
 def clock(seconds: float) -> str:
-    """75.25 -> 1:15.25"""
-    minutes, rest = divmod(max(seconds, 0.0), 60)
+    """6.4 -> 6.40 s, 75.25 -> 1:15.25"""
+    if seconds < 59.995:
+        return f"{max(seconds, 0.0):.2f} s"
+    minutes, rest = divmod(round(seconds, 2), 60)
     return f"{int(minutes)}:{rest:05.2f}"
 
 

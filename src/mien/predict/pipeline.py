@@ -102,7 +102,7 @@ def predict_video(
         )
         stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
     except VideoError as error:
-        return Outcome(path, out, error.status, error.reason)
+        return Outcome(path, out, "empty" if error.status == "empty" else "unreadable", error.reason)
     out.mkdir(parents=True, exist_ok=True)
     _write_timeline(run, stream, BatchRunner(ready, pick_device(config.device)), out)
     write_record(run, out)

@@ -98,6 +98,7 @@ def _track_facts(track: TrackSummary) -> dict[str, Any]:
         "seconds": round(track.end_s - track.start_s, 3),
         "rows": track.num_rows,
         "rows_not_ok": track.num_flagged,
+        "flags": dict(track.flags),
         "mean_quality": {k: round(v, 4) for k, v in track.mean_quality().items()},
         "models": {name: _scores(track, name) for name in track.labels},
     }

@@ -5,6 +5,7 @@
   const marked = {};
 
   function clock(s) {
+    if (s < 60) return `${s.toFixed(2)} s`;
     const minutes = Math.floor(s / 60);
     return `${minutes}:${(s - 60 * minutes).toFixed(2).padStart(5, "0")}`;
   }
@@ -32,12 +33,12 @@
     const axis = { color: ink("--soft"), gridcolor: ink("--line"), zeroline: false, fixedrange: true };
     const line = { type: "line", yref: "paper", y0: 0, y1: 1, x0: marked[c.id], x1: marked[c.id], line: { color: ink("--ink"), width: 2 } };
     return {
-      margin: { l: narrow ? 40 : 46, r: 8, t: 16, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: narrow ? 40 : 46, r: 8, t: 16, b: 52 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 13, color: ink("--ink") }, showlegend: false, hovermode: "x unified",
       hoverlabel: { bgcolor: ink("--card"), bordercolor: ink("--line"), font: { color: ink("--ink") } },
-      xaxis: { ...axis, fixedrange: narrow, range: c.range, ticksuffix: " s", hoverformat: ".2f", title: { text: "seconds of video" }, showgrid: false, anchor: "y2", nticks: narrow ? 5 : 11 },
+      xaxis: { ...axis, fixedrange: narrow, range: c.range, ticksuffix: " s", hoverformat: ".2f", title: { text: "seconds of video", standoff: 10 }, showgrid: false, anchor: "y2", nticks: narrow ? 5 : 11 },
       yaxis: { ...axis, range: [0, 1.06], domain: [0.11, 1], tickformat: ".0%", tickvals: [0, 0.25, 0.5, 0.75, 1] },
-      yaxis2: { ...axis, domain: [0, 0.06], showticklabels: false, showgrid: false },
+      yaxis2: { ...axis, domain: [0, 0.06], showticklabels: false, ticks: "", showgrid: false },
       shapes: marked[c.id] === undefined ? [] : [line], dragmode: narrow ? false : "zoom",
     };
   }

@@ -24,8 +24,8 @@ from mien.predict.tracks import TrackSummary
 MAX_PEOPLE = 12
 MAX_PEAKS = 8
 MAX_CLASSES = 8
-# Paul Tol's "bright" scheme with an orange, told apart by colour-blind readers and on light and dark paper.
-COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee8866", "#8888dd")
+# Paul Tol's "bright" scheme with a brown and a lavender: for colour-blind readers, on light and dark paper.
+COLORS = ("#4477aa", "#ee6677", "#228833", "#d5b935", "#66ccee", "#aa3377", "#97683a", "#8888dd")
 OTHER = "#a8a8a8"
 
 
@@ -71,10 +71,10 @@ def _part(suffix: str) -> str:
 def _lede(run: Run) -> str:
     v, count = run.video, len(run.tracks)
     length = f"{page.clock(v.duration_s)} long, " if v.duration_s else ""
-    who = "no face found" if not count else f"{count} {'person' if count == 1 else 'people'}"
+    who = "no face found" if not count else f"{count} face {'track' if count == 1 else 'tracks'}"
     return (
         f"{length}{v.width} × {v.height} pixels, {v.fps:.3g} frames a second; {who}, {run.num_rows} moments; "
-        f"seen by {', '.join(run.models)}."
+        f"{'model' if len(run.models) == 1 else 'models'}: {', '.join(run.models)}."
     )
 
 
@@ -111,15 +111,14 @@ def _people(run: Run, out: Path) -> tuple[list[dict[str, Any]], str]:
 
 def _person(track: TrackSummary, content: str) -> str:
     quality = track.mean_quality()
-    flagged = track.num_flagged / track.num_rows
+    flags = ", ".join(f"{k} {page.percent(n / track.num_rows)}" for k, n in track.flags.most_common())
     words = (
         f"{page.clock(track.start_s)} to {page.clock(track.end_s)}, {track.num_rows} moments, face about "
-        f"{quality['face_px']:.0f} pixels; {page.percent(flagged)} of the moments are flagged "
-        "(small, turned, unsure or at an edge)."
+        f"{quality['face_px']:.0f} pixels. Flagged: {flags or 'none'}."
     )
     title = f"track-{track.track}"
     return (
-        f'<section class="person" aria-labelledby="{title}"><h2 id="{title}">Person, track {track.track}</h2>'
+        f'<section class="person" aria-labelledby="{title}"><h2 id="{title}">Face track {track.track}</h2>'
         f'<p class="sub">{escape(words)}</p>{content}</section>'
     )
 

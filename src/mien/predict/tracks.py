@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ class TrackSummary:
     end_s: float = -math.inf
     num_rows: int = 0
     num_flagged: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     quality: dict[str, tuple[float, int]] = field(default_factory=dict)
     peaks: dict[str, list[list[Peak]]] = field(default_factory=dict)
@@ -53,7 +55,9 @@ class TrackSummary:
         """One more row of this track."""
         self.start_s, self.end_s = min(self.start_s, moment.time_s), max(self.end_s, moment.time_s)
         self.num_rows += 1
-        self.num_flagged += row["quality"] != "ok"
+        if row["quality"] != "ok":
+            self.num_flagged += 1
+            self.flags.update(row["quality"].split("+"))
         for name in ("score", "face_px", "sharpness", "yaw"):
             if not math.isnan(row[name]):
                 total, count = self.quality.get(name, (0.0, 0))

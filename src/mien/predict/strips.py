@@ -1,0 +1,150 @@
+"""Film strips as in SVFAP's Fig. 6: original, masked and reconstructed frames of a few clips in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, nn
+
+from mien.data import sampling
+from mien.data.dataset import ClipSet
+from mien.data.shards import Shards
+from mien.layers.mask import TubeMask
+from mien.methods.svfap import SVFAP
+from mien.predict.frames import CropStream
+from mien.predict.windows import Windower, WindowShape
+from mien.rng import generator
+from mien.transforms.augment import Augment
+from mien.types import CropContract, LabelSpec, UserError
+
+ROWS = ("original", "masked", "reconstructed")
+# Pre-training counts stored frames and does not record their rate: a label spec's default stands in on raw video.
+ASSUMED_PERIOD_S = LabelSpec(()).frame_period_s
+GAP_PX, LABEL_PX, PAPER, INK = 3, 132, (255, 255, 255), (40, 40, 40)
+
+
+@dataclass(frozen=True)
+class StripClip:
+    """One clip to be drawn: frames uint8 [T, H, W, C] and where it is from."""
+
+    frames: np.ndarray
+    title: str
+
+
+def as_reconstructor(name: str, model: nn.Module) -> SVFAP:
+    """Raises UserError for a model that reconstructs nothing."""
+    if not isinstance(model, SVFAP):
+        raise UserError(
+            f"{name} holds a {type(model).__name__}; reconstruct takes a masked pre-training model (`mien pretrain`)"
+        )
+    return model
+
+
+def clips_of_video(path: Path, model: SVFAP, contract: CropContract, num_clips: int, seed: int) -> list[StripClip]:
+    """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time.
+
+    Raises:
+        VideoError: the video cannot be read.
+        UserError: no face in it.
+    """
+    config = model.config
+    shape = WindowShape(config.num_frames, config.stride * ASSUMED_PERIOD_S)
+    windower, rng = Windower([shape], shape.period_s * shape.num_frames), generator("reconstruct", seed)
+    kept: list[tuple[float, StripClip]] = []
+    with CropStream(path, contract) as stream:
+        for number, moment in enumerate(_moments(stream, windower)):
+            place = number if number < num_clips else int(rng.integers(number + 1))  # reservoir sampling
+            if place < num_clips:
+                frames = np.stack([s.crop for s in moment.clips[0]])
+                clip = StripClip(frames, f"{path.name}, track {moment.track}, {moment.time_s:.2f} s")
+                kept[place : place + 1] = [(moment.time_s, clip)]
+    if not kept:
+        raise UserError(f"{path}: no face found in {stream.num_frames} frames; give a video with a face")
+    return [clip for _, clip in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _moments(stream: CropStream, windower: Windower) -> Iterator[Any]:
+    for faces in stream:
+        yield from windower.push(faces)
+    yield from windower.finish()
+
+
+def clips_of_shards(shards: Shards, model: SVFAP, num_clips: int, seed: int) -> list[StripClip]:
+    """`num_clips` rows of the shards, drawn at random, each with the clip at its middle.
+
+    Raises:
+        UserError: shards without a clip.
+    """
+    clips, config = ClipSet(shards), model.config
+    rows = generator("reconstruct", seed).permutation(len(clips))[:num_clips]
+    found = []
+    for row in sorted(rows.tolist()):
+        clip = clips[row]
+        index = sampling.test_indices(len(clip), config.num_frames, config.stride, 0, 1)
+        frames = np.empty((config.num_frames, clips.height, clips.width, config.encoder.channels), np.uint8)
+        clips.read(row, clip, index, frames, strict=False)
+        found.append(StripClip(frames, clips.clip_ids[row]))
+    return found
+
+
+def reconstruct(model: SVFAP, clips: Sequence[StripClip], mask_ratio: float | None, seed: int) -> list[np.ndarray]:
+    """Original, masked and reconstructed frames of each clip, uint8 [3, T, S, S, C].
+
+    Args:
+        mask_ratio: share of masked tubes; None takes that of pre-training.
+
+    Raises:
+        UserError: a ratio that leaves nothing to see or nothing to guess.
+    """
+    config = model.config
+    ratio = config.mask_ratio if mask_ratio is None else mask_ratio
+    mask = TubeMask(config.grid[1], config.grid[2], ratio)
+    if not 0 < mask.num_visible < config.grid[1] * config.grid[2]:
+        raise UserError(f"--mask-ratio {ratio:g}; allowed above 0 and below 1, with a tube visible and a tube masked")
+    augment = Augment(size=config.size, mean=config.mean, std=config.std, grey=config.encoder.channels == 1)
+    model.eval()
+    return [_reconstruct(model, augment, mask, clip, seed + k) for k, clip in enumerate(clips)]
+
+
+def _reconstruct(model: SVFAP, augment: Augment, mask: TubeMask, clip: StripClip, seed: int) -> np.ndarray:
+    device = next(model.parameters()).device
+    pixels = augment.apply(torch.from_numpy(clip.frames)[None].to(device), {})
+    keep = torch.from_numpy(mask.draw(generator("reconstruct mask", seed)))[None].to(device)
+    masked, filled = model.reconstruct(pixels, keep)
+    mean, std = (pixels.new_tensor(v).reshape(-1, 1, 1, 1) for v in (augment.mean, augment.std))
+    return np.stack([_bytes(x[0]) for x in (pixels * std + mean, masked, filled)])
+
+
+def _bytes(x: Tensor) -> np.ndarray:
+    """[C, T, H, W] in 0..1 to uint8 [T, H, W, C]."""
+    return (x.clamp(0, 1) * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+
+
+def draw_strips(strips: Sequence[np.ndarray], titles: Sequence[str], num_frames: int) -> Image.Image:
+    """Three labelled rows per clip, with `num_frames` frames spread over the clip."""
+    count, size = strips[0].shape[1], strips[0].shape[2]
+    index = np.unique(np.linspace(0, count - 1, min(num_frames, count)).round().astype(int))
+    font = cast(ImageFont.FreeTypeFont, ImageFont.load_default(15))
+    head, cell = 30, size + GAP_PX
+    block = head + 3 * cell + 12
+    picture = Image.new("RGB", (LABEL_PX + len(index) * cell + GAP_PX, len(strips) * block), PAPER)
+    draw = ImageDraw.Draw(picture)
+    for k, (strip, title) in enumerate(zip(strips, titles, strict=True)):
+        top = k * block
+        draw.text((LABEL_PX, top + 7), title, INK, font)
+        for r, name in enumerate(ROWS):
+            y = top + head + r * cell
+            draw.text((LABEL_PX - 10, y + size / 2), name, INK, font, anchor="rm")
+            for c, t in enumerate(index):
+                picture.paste(_image(strip[r, t]), (LABEL_PX + c * cell, y))
+    return picture
+
+
+def _image(frame: np.ndarray) -> Image.Image:
+    return Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
