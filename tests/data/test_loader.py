@@ -110,6 +110,12 @@ def test_two_ranks_see_the_samples_of_one(clips):
             assert torch.equal(value, torch.cat([left[key], right[key]])), key
 
 
+def test_micro_batches_are_the_parts_of_a_global_batch(clips):
+    whole = [[s.index for s in loader(clips, 10).samples(step)] for step in range(3)]
+    parts = [[s.index for s in loader(clips, 5, accumulate=2).samples(step)] for step in range(6)]
+    assert [parts[k] + parts[k + 1] for k in (0, 2, 4)] == whole
+
+
 def test_the_rest_of_an_epoch_is_dropped(clips):
     rows = [b["index"].tolist() for b in loader(clips, 5).batches(0, 4)]
     assert len(set(rows[0] + rows[1])) == len(set(rows[2] + rows[3])) == 10

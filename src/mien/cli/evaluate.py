@@ -67,7 +67,9 @@ def show(result: dict[str, Any]) -> None:
         table.add_row(f"recall {name}", "none in split" if recall is None else f"{100 * recall:.2f} %", "")
     console.print(table)
     if result["failed"]:
-        console.print(f"{len(result['failed'])} videos without a face; counted as errors: WAR {100 * result['war_with_failures']:.2f} %")
+        console.print(
+            f"{len(result['failed'])} videos without a face; counted as errors: WAR {100 * result['war_with_failures']:.2f} %"
+        )
     matrix = Table(title="confusion (rows: annotated)")
     matrix.add_column("")
     for name in result["names"]:

@@ -11,7 +11,12 @@ def main(argv: list[str]) -> int:
     from mien.encoders.tpsbt import tpsbt_base, tpsbt_micro, tpsbt_small, tpsbt_tiny
     from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
 
-    encoders = {"base": (tpsbt_base, 160), "small": (tpsbt_small, 160), "tiny": (tpsbt_tiny, 160), "micro": (tpsbt_micro, 96)}
+    encoders = {
+        "base": (tpsbt_base, 160),
+        "small": (tpsbt_small, 160),
+        "tiny": (tpsbt_tiny, 160),
+        "micro": (tpsbt_micro, 96),
+    }
 
     @dataclass(frozen=True)
     class Finetune:

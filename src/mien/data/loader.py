@@ -67,12 +67,6 @@ class ClipLoader:
     def _permutation(self, epoch: int) -> np.ndarray:
         return generator("order", self.seed, epoch).permutation(self.num_clips)
 
-    @property
-    def steps_per_epoch(self) -> float:
-        """Steps in one pass over the data; a fraction when the data is smaller than one global batch."""
-        total = self.batch_size * self.world
-        return self.num_clips // total if self.num_clips >= total else self.num_clips / total
-
     def samples(self, step: int) -> list[Sample]:
         """This rank's samples of one step."""
         total = self.batch_size * self.world

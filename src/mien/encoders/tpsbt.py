@@ -91,7 +91,9 @@ class TPSBT(nn.Module):
         """
         t, h, w = grid_of(tuple(clip.shape), self.config.tube)
         if t % 4:
-            raise ValueError(f"{clip.shape[2]} frames: the temporal pyramid needs a multiple of {4 * self.config.tube[0]}")
+            raise ValueError(
+                f"{clip.shape[2]} frames: the temporal pyramid needs a multiple of {4 * self.config.tube[0]}"
+            )
         x = self.patch_embed(clip)
         x = x + sinusoid(t * h * w, self.dim, x.device)
         x = visible_tokens(x, keep, (t, h, w))

@@ -120,7 +120,9 @@ class SVFAP(nn.Module):
         tubes = patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube)
         _, mean, scale = normalize_tubes(tubes)
         masked = complement(keep, c.grid[1] * c.grid[2])
-        index = (torch.arange(c.grid[0], device=clip.device)[:, None] * c.grid[1] * c.grid[2] + masked[:, None]).flatten(1)
+        index = (
+            torch.arange(c.grid[0], device=clip.device)[:, None] * c.grid[1] * c.grid[2] + masked[:, None]
+        ).flatten(1)
         where = index[..., None, None].expand(-1, -1, *tubes.shape[2:])
         predicted = self.predict_masked(clip, keep).float().reshape(where.shape)
         predicted = predicted * scale.gather(1, where[:, :, :1]) + mean.gather(1, where[:, :, :1])

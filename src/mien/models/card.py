@@ -31,7 +31,10 @@ def model_card(config: Any, provenance: Any) -> str:
     ]
     if provenance.training_data == "drawn":
         lines += [f"> **{DRAWN_WARNING}**", ""]
-    lines += [f"Written by mien {provenance.mien}. Load it with `mien.load(FOLDER)` or `mien predict VIDEO --model FOLDER`.", ""]
+    lines += [
+        f"Written by mien {provenance.mien}. Load it with `mien.load(FOLDER)` or `mien predict VIDEO --model FOLDER`.",
+        "",
+    ]
     if spec:
         rate = f"{spec.num_frames} frames, one every {spec.stride * spec.frame_period_s:.3f} s"
         lines += [
@@ -40,11 +43,18 @@ def model_card(config: Any, provenance: Any) -> str:
             f"- Input: {rate}, {spec.size} x {spec.size} pixels, {'colour' if spec.color else 'grey'}, normalised with "
             f"mean {spec.mean} and standard deviation {spec.std}.",
             f"- Output: logits of {', '.join(f'`{n}`' for n in spec.names)}, in this order.",
-            f"- Crop contract: {spec.contract.describe()}" + ("" if spec.contract.verified else " (assumed, not verified)"),
+            f"- Crop contract: {spec.contract.describe()}"
+            + ("" if spec.contract.verified else " (assumed, not verified)"),
             "",
         ]
-    lines += ["## Training", "", f"- Faces: {provenance.training_data}. Manifests: {', '.join(provenance.data) or 'unknown'}."]
+    lines += [
+        "## Training",
+        "",
+        f"- Faces: {provenance.training_data}. Manifests: {', '.join(provenance.data) or 'unknown'}.",
+    ]
     lines += [f"- Crops: {c.describe()}" for c in provenance.contracts]
-    lines += [f"- Started from: {provenance.init or 'random weights'}. Experiment {provenance.experiment or 'unknown'}."]
+    lines += [
+        f"- Started from: {provenance.init or 'random weights'}. Experiment {provenance.experiment or 'unknown'}."
+    ]
     lines += [f"- {name}: {value:.4g}" for name, value in provenance.metrics.items()]
     return "\n".join([*lines, "", "## Limits", "", LIMITS, ""])

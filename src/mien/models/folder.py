@@ -135,7 +135,9 @@ def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
     missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     shapes = [k for k in own if k in state and own[k].shape != state[k].shape]
     if missing or extra or shapes:
-        raise UserError(f"weights of {path} do not fit: missing {missing}, left over {extra}, of another shape {shapes}")
+        raise UserError(
+            f"weights of {path} do not fit: missing {missing}, left over {extra}, of another shape {shapes}"
+        )
     model.load_state_dict(state)
 
 

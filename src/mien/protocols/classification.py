@@ -42,7 +42,9 @@ class Predictions:
     probabilities: np.ndarray
 
 
-def predict_rows(model: Any, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int) -> np.ndarray:
+def predict_rows(
+    model: Any, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int
+) -> np.ndarray:
     """Probabilities ``[n, K]`` per manifest row, averaged over the spec's views."""
     spec: LabelSpec = model.spec
     period = spec.frame_period_s if rates_differ(rows, 1 / spec.frame_period_s) else None
@@ -58,7 +60,13 @@ def predict_rows(model: Any, shards: Shards, rows: Manifest, batch_size: int, de
 
 
 def predict_items(
-    model: nn.Module, spec: LabelSpec, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
+    model: nn.Module,
+    spec: LabelSpec,
+    shards: Shards,
+    rows: Manifest,
+    batch_size: int,
+    device: torch.device,
+    workers: int = 2,
 ) -> Predictions:
     """Probabilities per labelled video: the mean over its rows (a long video has several)."""
     rows = main_tracks(rows)
@@ -78,9 +86,7 @@ def score(predictions: Predictions, names: tuple[str, ...], seed: int = 0) -> di
     matrix = confusion(predictions.truth, predicted, len(names))
     result = scores(matrix)
     by_subject = None not in predictions.subjects and len(set(predictions.subjects)) >= 5
-    intervals = bootstrap(
-        predictions.truth, predicted, len(names), seed, predictions.subjects if by_subject else None
-    )
+    intervals = bootstrap(predictions.truth, predicted, len(names), seed, predictions.subjects if by_subject else None)
     return {
         "uar": result.uar,
         "war": result.war,
@@ -114,13 +120,17 @@ def evaluate(
     """
     spec = getattr(folder.model, "spec", None)
     if spec is None:
-        raise UserError(f"{folder.path} is a pre-training model: fine-tune it first (mien finetune --init {folder.path})")
+        raise UserError(
+            f"{folder.path} is a pre-training model: fine-tune it first (mien finetune --init {folder.path})"
+        )
     spec = replace(spec, target=target or spec.target)
     warning = check_contract(spec, shards.contract, allow_mismatch)
     chosen = labelled(in_split(shards.manifest, split, split_column), spec.target)
     usable = chosen.ok()
     if not len(usable):
-        raise UserError(f"none of the {len(chosen)} rows of split {split!r} has a face; see manifest.parquet, column reason")
+        raise UserError(
+            f"none of the {len(chosen)} rows of split {split!r} has a face; see manifest.parquet, column reason"
+        )
     predictions = predict_items(folder.model, spec, shards, usable, batch_size, device or torch.device("cpu"))
     result = score(predictions, spec.names, seed)
     failed = [{"item": item_of(r["clip_id"]), "reason": r["reason"]} for r in chosen.rows() if r["status"] != "ok"]

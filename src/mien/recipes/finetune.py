@@ -38,10 +38,10 @@ from mien.train.loop import Evaluator, TrainConfig, fit
 from mien.train.optim import OptimConfig
 from mien.transforms.augment import Augment
 from mien.transforms.mix import Mix
+from mien.transforms.randaugment import RandAugment
 from mien.types import LabelSpec, UserError
 
 VALIDATION_SHARE = 0.15  # of the training subjects, for --select best
-RANDAUGMENT = (7, 4)  # rand-m7-n4-mstd0.5-inc1, the published fine-tuning augmentation (official.md 4.2)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def start_from(init: str | None, scratch: TPSBTConfig | None, scratch_size: int)
 def training_augment(recipe: ClassifyRecipe, size: int, spec: LabelSpec) -> Augment:
     return Augment(
         size=size, crop="random_resized", crop_area=recipe.crop_area, flip=recipe.flip, erase=recipe.erase,
-        mean=spec.mean, std=spec.std, randaugment=RANDAUGMENT if recipe.randaugment else None,
+        mean=spec.mean, std=spec.std, randaugment=RandAugment() if recipe.randaugment else None,
     )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def finetune(
         labels = class_indices(train, data.target, task.spec.names)
         views = learner.views()
         loader = ClipLoader(
-            ClipSet(shards, train), views, per_rank, config.seed, rank=where.rank, world=where.size,
+            ClipSet(shards, train), views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
             workers=config.workers, targets={"label": labels}, pin=where.device.type == "cuda",
         )  # fmt: skip
         evaluator = validation_scores(shards, validation, per_rank, where) if validation else None

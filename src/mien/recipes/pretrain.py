@@ -87,12 +87,17 @@ def _clip_set(shards: Sequence[Shards], rows: Sequence[Manifest]) -> ClipSet:
     return ClipSet([s for s, _ in used], [m for _, m in used])
 
 
-def held_out_loss(learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World) -> Evaluator | None:
+def held_out_loss(
+    learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World
+) -> Evaluator | None:
     """Masked loss on held-out clips, and that of predicting zeros on the same clips and masks."""
     count = sum(map(len, rows))
     if not count:
         return None
-    views = {name: replace(view, augment=replace(view.augment, crop="none", flip=0.0)) for name, view in learner.views().items()}
+    views = {
+        name: replace(view, augment=replace(view.augment, crop="none", flip=0.0))
+        for name, view in learner.views().items()
+    }
     limited = [m.take(range(min(len(m), max(1, HELD_OUT_CLIPS * len(m) // count)))) for m in rows]
     loader = EvalLoader(_clip_set(shards, limited), views, batch_size)
 
@@ -121,7 +126,11 @@ def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: st
     """
     name, shards = recipe.name, [Shards(path) for path in data]
     train, held = training_rows(shards, recipe.train.seed)
-    info = {"shards": [str(p) for p in data], "hashes": [s.manifest.hash for s in shards], "clips": sum(map(len, train))}
+    info = {
+        "shards": [str(p) for p in data],
+        "hashes": [s.manifest.hash for s in shards],
+        "clips": sum(map(len, train)),
+    }
     with world(device) as where:
         config = recipe.train
         per_rank = micro_batch(config, where.size)
@@ -132,7 +141,8 @@ def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: st
         learner = recipe.method.build()
         clips, views = _clip_set(shards, train), learner.views()
         loader = ClipLoader(
-            clips, views, per_rank, config.seed, rank=where.rank, world=where.size, workers=config.workers,
+            clips, views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
+            workers=config.workers,
             pin=where.device.type == "cuda",
         )  # fmt: skip
         evaluator = held_out_loss(learner, shards, held, per_rank, where)

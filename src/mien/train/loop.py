@@ -48,7 +48,9 @@ class TrainConfig:
 
     def total_steps(self, num_clips: int) -> int:
         if self.steps is not None and self.steps < 1 or self.epochs <= 0 or self.batch_size < 1:
-            raise UserError(f"steps {self.steps}, epochs {self.epochs}, batch size {self.batch_size}: give positive numbers")
+            raise UserError(
+                f"steps {self.steps}, epochs {self.epochs}, batch size {self.batch_size}: give positive numbers"
+            )
         return self.steps or max(1, round(self.epochs * num_clips / self.batch_size))
 
     def warmup_steps(self, num_clips: int) -> int:
@@ -99,7 +101,9 @@ def _autocast(precision: str, device: torch.device) -> AbstractContextManager[An
 class _Trainer:
     """State of one run: what `fit` passes between its steps."""
 
-    def __init__(self, learner: nn.Module, optim: OptimConfig, config: TrainConfig, num_clips: int, world: World, out: Path):
+    def __init__(
+        self, learner: nn.Module, optim: OptimConfig, config: TrainConfig, num_clips: int, world: World, out: Path
+    ):
         self.learner = learner.to(world.device)
         self.wrapped = distribute(self.learner, world)
         self.optimizer = build_optimizer(self.learner, optim)

@@ -28,7 +28,9 @@ def layer_scales(learner: Any, layer_decay: float | None) -> dict[str, float]:
         return {name: 1.0 for name, _ in learner.named_parameters()}
     encoder, scales = learner.encoder, {}
     for name, _ in learner.named_parameters():
-        layer = encoder.layer_of(name.removeprefix("encoder.")) if name.startswith("encoder.") else encoder.num_layers + 1
+        layer = (
+            encoder.layer_of(name.removeprefix("encoder.")) if name.startswith("encoder.") else encoder.num_layers + 1
+        )
         scales[name] = layer_decay ** (encoder.num_layers + 1 - layer)
     return scales
 

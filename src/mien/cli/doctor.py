@@ -1,0 +1,30 @@
+"""`mien doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Print versions, devices, codecs, detectors, what is missing and how to get it. Exit code 1 when something is missing."""
+
+
+def main(argv: list[str]) -> int:
+    tyro.cli(Doctor, args=argv, prog="mien doctor")
+    from rich.console import Console
+    from rich.table import Table
+
+    from mien.recipes.doctor import guarded
+
+    found = guarded()
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "", "found", "what to do"):
+        table.add_column(column, overflow="fold")
+    marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]none[/]"}
+    for f in found:
+        table.add_row(marks[f.state], f.subject, f.detail, f.remedy)
+    Console().print(table)
+    return 1 if any(f.state == "missing" for f in found) else 0
