@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
 
 
 def test_the_command_line_writes_the_same(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    args = "--clips 5 --subjects 4 --frames 16 --size 64 --workers 1".split()
+    args = ["--clips", "5", "--subjects", "4", "--frames", "16", "--size", "64", "--workers", "1"]
     assert main(["--out", str(tmp_path), *args]) == 0
     assert (tmp_path / "labels.csv").read_bytes() == (written / "labels.csv").read_bytes()
     assert "5 clips" in capsys.readouterr().out

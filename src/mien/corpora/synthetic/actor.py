@@ -9,8 +9,8 @@ import numpy as np
 from mien.corpora.synthetic.motion import AUS
 from mien.rng import generator
 
-TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-HAIR_STYLES = ("shaved", "short", "parted", "fringe", "long", "curly")
+TRAITS: tuple[str, ...] = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+HAIR_STYLES: tuple[str, ...] = ("shaved", "short", "parted", "fringe", "long", "curly")
 
 Color = tuple[float, float, float]
 

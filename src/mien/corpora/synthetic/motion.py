@@ -18,9 +18,9 @@ from mien.rng import generator
 if TYPE_CHECKING:
     from mien.corpora.synthetic.actor import Actor
 
-EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
-DYNAMICS = ("opening", "closing", "fast_onset", "slow_onset")
-AUS = (
+EXPRESSIONS: tuple[str, ...] = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
+DYNAMICS: tuple[str, ...] = ("opening", "closing", "fast_onset", "slow_onset")
+AUS: tuple[str, ...] = (
     "au01",  # inner brow raiser
     "au02",  # outer brow raiser
     "au04",  # brow lowerer

@@ -90,6 +90,13 @@ def paint(image: Array, color: Sequence[float] | Array, alpha: Array) -> None:
     rgb += (np.asarray(color, np.float32) - rgb) * alpha[..., None]
 
 
+def layer(rgba: Array, color: Sequence[float] | Array, amount: Array) -> None:
+    """Puts a layer of coverage `amount` over a straight-alpha image [..., 4], in place."""
+    alpha = amount + rgba[..., 3] * (1 - amount)
+    paint(rgba, color, amount / np.maximum(alpha, 1e-6))
+    rgba[..., 3] = alpha
+
+
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Array:
     """Value noise in about -1..1: random numbers on a lattice of (rows, columns) cells, interpolated to `shape`."""
     lattice = rng.uniform(-1, 1, (max(cells[0], 1), max(cells[1], 1))).astype(np.float32)

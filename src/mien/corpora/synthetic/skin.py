@@ -18,6 +18,7 @@ from mien.corpora.synthetic.shapes import (
     cover,
     ellipse,
     grid,
+    layer,
     paint,
     smooth_noise,
     step,
@@ -174,8 +175,7 @@ def _hair(actor: Actor, g: Grid, albedo: Array, inside: Array, rng: np.random.Ge
     shade = np.clip(bump(x, y, 0, actor.hairline + 0.12, 0.6, 0.10) * 0.25, 0, 1) * (actor.style != "shaved")
     paint(albedo, np.array(actor.skin) * 0.6, shade)
     color = np.array(actor.hair, np.float32) * light[..., None] + 0.01
-    albedo[..., 3] = np.maximum(albedo[..., 3], amount)
-    paint(albedo, color.astype(np.float32), amount)
+    layer(albedo, color.astype(np.float32), amount)
     return amount.astype(np.float32)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from mien.corpora.synthetic.actor import Actor
 from mien.corpora.synthetic.head import Pose
-from mien.corpora.synthetic.shapes import Array, cover, ellipse, paint, smooth_noise, step
+from mien.corpora.synthetic.shapes import Array, cover, ellipse, layer, paint, smooth_noise, step
 
 _NOISE_MARGIN = 64
 
@@ -118,13 +117,6 @@ def background(rng: np.random.Generator, width: int, height: int) -> Array:
     return np.clip(image, 0, 1).astype(np.float32)
 
 
-def _layer(rgba: Array, color: Sequence[float] | Array, amount: Array) -> None:
-    """Puts a layer of coverage `amount` over a straight-alpha image, in place."""
-    alpha = amount + rgba[..., 3] * (1 - amount)
-    paint(rgba, color, amount / np.maximum(alpha, 1e-6))
-    rgba[..., 3] = alpha
-
-
 def draw_body(actor: Actor, rng: np.random.Generator, scale: float, light: Light, below: float) -> Array:
     """Neck, shoulders and clothes (and what hangs down of long hair), straight RGBA [h, w, 4].
 
@@ -140,18 +132,18 @@ def draw_body(actor: Actor, rng: np.random.Generator, scale: float, light: Light
     lit = light.ambient + light.key * np.clip(0.55 + 0.4 * light.direction[0] * x, 0, 1.1)
     if actor.style == "long":
         behind = np.maximum(ax - actor.width, np.maximum(-0.2 - y, y - 1.32))
-        _layer(rgba, np.array(actor.hair, np.float32) * (0.45 * lit)[..., None], cover(behind, 0.08))
+        layer(rgba, np.array(actor.hair, np.float32) * (0.45 * lit)[..., None], cover(behind, 0.08))
     neck_half = 0.41 + 0.04 * actor.jaw / 3 + 0.14 * step(y, 0.9, 1.4)
     neck = cover(ax - neck_half, edge) * cover(np.maximum(0.5 - y, y - 1.75), edge)
     tone = 0.92 * (1 - 0.32 * step(y, 1.38, 0.95)) * (1 - 0.22 * step(ax, 0.1, 0.5))
-    _layer(rgba, np.array(actor.skin, np.float32) * (tone * lit)[..., None], neck)
+    layer(rgba, np.array(actor.skin, np.float32) * (tone * lit)[..., None], neck)
     slope = 1.20 + 0.34 * np.clip((ax - 0.42) / 0.9, 0, None) ** 1.2 + 6 * np.clip(ax - 1.3, 0, None) ** 2
     collar = np.sqrt(np.clip(1 - (ax / 0.42) ** 2, 0, 1)) * rng.uniform(0.10, 0.34)
     top = cover(np.maximum(slope + collar - y, ax - 1.85), edge)
     weave = 1 + 0.10 * smooth_noise(rng, (height, width), (5, 7)) - 0.25 * step(ax, 0.6, 1.9)
     if rng.uniform() < 0.35:
         weave = weave * np.where(np.sin(y * rng.uniform(14, 30)) > 0, 1.0, rng.uniform(0.6, 0.9))
-    _layer(rgba, cloth.astype(np.float32) * (weave * lit)[..., None], top)
+    layer(rgba, cloth.astype(np.float32) * (weave * lit)[..., None], top)
     return rgba.astype(np.float32)
 
 

@@ -1,0 +1,56 @@
+"""How fast `mien synth` draws: clips per minute, milliseconds per frame and core, and what drawing and encoding take.
+
+    python benchmarks/synth.py [--clips 60] [--workers 2]
+
+The goal is 180 clips of 64 frames a minute on two cores.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import tyro
+
+from mien.corpora.synthetic import SynthConfig, draw_clip, write_clips, write_video
+
+
+def _one_core(config: SynthConfig, clips: int) -> tuple[float, float]:
+    """Processor seconds per frame that drawing and encoding take."""
+    drawing = encoding = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(clips):
+            start = time.process_time()
+            frames, _ = draw_clip(config, i, 0)
+            middle = time.process_time()
+            write_video(Path(folder) / "clip.mp4", frames, config.fps)
+            drawing, encoding = drawing + middle - start, encoding + time.process_time() - middle
+    return drawing / (clips * config.frames), encoding / (clips * config.frames)
+
+
+def run(clips: int = 60, workers: int = 2, size: int = 192) -> None:
+    """Times the whole command's work, then drawing and encoding apart.
+
+    Args:
+        clips: Clips of 64 frames to draw with all workers.
+        workers: Processes.
+        size: Side of the picture in pixels.
+    """
+    config = SynthConfig(clips=clips, size=size)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        write_clips(folder, config, workers)
+        wall = time.perf_counter() - start
+    draw, encode = _one_core(replace(config, clips=1), 12)
+    print(f"{clips} clips of {config.frames} frames, {size} px, {workers} workers: {wall:.1f} s")
+    print(f"{60 * clips / wall:.0f} clips a minute, start of the workers included")
+    print(
+        f"{1e3 * (draw + encode):.2f} ms of processor time a frame: drawing {1e3 * draw:.2f}, encoding {1e3 * encode:.2f}"
+    )
+    print(f"drawing takes {100 * draw / (draw + encode):.0f} %, encoding {100 * encode / (draw + encode):.0f} %")
+
+
+if __name__ == "__main__":
+    tyro.cli(run)
