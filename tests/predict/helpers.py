@@ -30,10 +30,10 @@ def classifier(
     """Untrained, but with a head that answers differently to different clips."""
     torch.manual_seed(seed)
     channels = 3 if color else 1
-    statistics = {} if color else {"mean": (0.5,), "std": (0.5,)}
+    mean = (0.45, 0.4, 0.35)[:channels]
     spec = LabelSpec(
         names, target="expression", num_frames=8, stride=stride, frame_period_s=1 / 20, size=32, color=color,
-        training_data=training_data, contract=contract, **statistics,
+        training_data=training_data, contract=contract, mean=mean, std=(0.25,) * channels,
     )  # fmt: skip
     encoder = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2, channels=channels)
     model = ClassifyConfig(spec, encoder).build().eval()
