@@ -116,8 +116,12 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def zero_of(container: av.container.InputContainer) -> float:
-    """Seconds on the streams' clocks that count as time 0."""
-    return (container.start_time or 0) / av.time_base
+    """Seconds on the streams' clocks that count as time 0; FFmpeg does not work it out for very short files."""
+    if container.start_time is not None:
+        return container.start_time / av.time_base
+    with av.open(container.name, metadata_errors="ignore") as again:
+        first = next((p for p in again.demux() if p.pts is not None), None)
+        return float(first.pts * first.time_base) if first is not None and first.pts is not None else 0.0
 
 
 def rate_of(stream: av.VideoStream) -> float:

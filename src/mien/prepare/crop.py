@@ -79,6 +79,7 @@ def cut(image: np.ndarray, box: np.ndarray, points: np.ndarray, contract: CropCo
 
 def sharpness(crop: np.ndarray) -> float:
     """Variance of the four-neighbour Laplacian of the grey crop [S, S, C] (0..255 scale); low = blurred or flat."""
-    grey = crop.mean(2, dtype=np.float32) if crop.shape[2] > 1 else crop[..., 0].astype(np.float32)
-    inner = grey[1:-1, 1:-1]
-    return float((grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner).var())
+    grey = np.asarray(Image.fromarray(crop).convert("L")) if crop.shape[2] == 3 else crop[..., 0]
+    g = grey.astype(np.int16)
+    edges = g[:-2, 1:-1] + g[2:, 1:-1] + g[1:-1, :-2] + g[1:-1, 2:] - 4 * g[1:-1, 1:-1]
+    return float(edges.astype(np.float32).var())

@@ -76,7 +76,7 @@ class CenterFace:
     Args:
         every_s: seconds between detections.
         min_score: heat-map value from which a centre counts.
-        threads: of onnxruntime.
+        threads: of onnxruntime; one, because it runs beside the decoder, and several workers run beside each other.
     """
 
     needs_pixels = True
@@ -183,4 +183,5 @@ def _session(threads: int) -> Any:
             value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}_{axis}"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class FaceSample:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
 
-def detector_for(config: PrepareConfig, threads: int = 1) -> FaceDetector | GivenBoxes:
+def detector_for(config: PrepareConfig) -> FaceDetector | GivenBoxes:
     """The detector that the contract's geometry names.
 
     Raises:
@@ -65,7 +66,7 @@ def detector_for(config: PrepareConfig, threads: int = 1) -> FaceDetector | Give
         return WholeFrame()
     if name == "given":
         return GivenBoxes.read(config.boxes, points=config.contract.geometry.crop == "face")
-    return CenterFace(config.every_s, config.min_score, threads)
+    return CenterFace(config.every_s, config.min_score)
 
 
 class FaceStream(Iterator[list[FaceSample]]):
@@ -95,6 +96,8 @@ class FaceStream(Iterator[list[FaceSample]]):
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
         self._last_look: float | None = None
+        self._asked: tuple[Frame, Future[Detections]] | None = None
+        self._thread = ThreadPoolExecutor(1, "detector")
         self._steps = self._run()
 
     @property
@@ -111,49 +114,77 @@ class FaceStream(Iterator[list[FaceSample]]):
 
     def _run(self):
         rate, previous = self.config.contract.store.fps, None
-        for frame in self._reader if rate is None else resample(self._reader, rate):
-            if self._detector.needs_pixels:
-                luma = frame.luma()
-                if previous is not None and is_cut(previous, luma):
-                    self._end_shot()
-                    yield from self._ready()
-                previous = luma
-            self._waiting.append(frame)
-            self._bytes += frame.nbytes
-            self._tracker.expire(frame.time_s)
-            if self._bytes > BUFFER_BYTES:
-                self._look(frame)
-                self._tracker.end_lost(frame.index)
-            elif self._detector.due(frame.time_s, self._last_look):
-                self._look(frame)
+        try:
+            for frame in self._reader if rate is None else resample(self._reader, rate):
+                if self._detector.needs_pixels:
+                    luma = frame.luma()
+                    if previous is not None and is_cut(previous, luma):
+                        self._end_shot()
+                        yield from self._ready()
+                    previous = luma
+                self._waiting.append(frame)
+                self._bytes += frame.nbytes
+                self._consider(frame)
+                yield from self._ready()
+            self._end_shot()
             yield from self._ready()
-        self._end_shot()
-        yield from self._ready()
+        finally:
+            self._thread.shutdown()
+
+    def _consider(self, frame: Frame) -> None:
+        """Looks at the frame if it is time to.
+
+        The detector works in a thread while the next frames are decoded; its answer is taken exactly when the next frame
+        is due, so that nothing depends on how fast it was.
+        """
+        if not self._detector.needs_pixels:
+            self._tracker.expire(frame.time_s)
+        due = self._detector.due(frame.time_s, self._last_look)
+        full = self._bytes > BUFFER_BYTES
+        if due or full:
+            self._settle()
+            self._ask(frame)
+        if full or not self._detector.needs_pixels:
+            self._settle()
+        if full:
+            self._tracker.end_lost(frame.index)
+
+    def _ask(self, frame: Frame) -> None:
+        self._asked = (frame, self._thread.submit(self._look, frame))
+        self._last_look = frame.time_s
+
+    def _settle(self) -> None:
+        """Takes the answer that is out, if one is."""
+        if self._asked is not None:
+            frame, answer = self._asked
+            self._asked = None
+            self._tracker.update(frame.index, frame.time_s, answer.result())
 
     def _end_shot(self) -> None:
         """The last frame of a shot is looked at too, so that its tracks reach it; then they end."""
+        self._settle()
         if self._tracker.live and self._waiting and self._detector.needs_pixels:
             last = self._waiting[-1]
             if all(t.last.index != last.index for t in self._tracker.live):
-                self._look(last)
+                self._ask(last)
+                self._settle()
         self._tracker.end_all()
         self._last_look = None
 
-    def _look(self, frame: Frame) -> None:
+    def _look(self, frame: Frame) -> Detections:
+        """Faces in source pixels."""
         width, height = frame.size
-        if self._detector.needs_pixels:
-            image = frame.small(self.config.detect_side)
-        else:
-            image = np.broadcast_to(np.uint8(0), (height, width, 3))
+        if not self._detector.needs_pixels:
+            return self._detector.detect(np.broadcast_to(np.uint8(0), (height, width, 3)), frame.time_s)
+        image = frame.small(self.config.detect_side)
         found = self._detector.detect(image, frame.time_s)
-        found = found.scaled(width / image.shape[1], height / image.shape[0])
-        if self._detector.needs_pixels:
-            found = large_enough(found, self.config.min_face)
-        self._tracker.update(frame.index, frame.time_s, found)
-        self._last_look = frame.time_s
+        return large_enough(found.scaled(width / image.shape[1], height / image.shape[0]), self.config.min_face)
 
     def _ready(self):
-        while self._waiting and self._waiting[0].index < self._tracker.horizon:
+        horizon = self._tracker.horizon
+        if self._asked is not None:
+            horizon = min(horizon, self._asked[0].index)
+        while self._waiting and self._waiting[0].index < horizon:
             frame = self._waiting.popleft()
             self._bytes -= frame.nbytes
             yield frame, self._samples(frame)

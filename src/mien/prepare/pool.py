@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -44,15 +43,14 @@ def run_jobs(
         workers: processes; 0 = in this one (a file that crashes the interpreter then ends the run).
         tick: told each number of bytes done since the last call.
     """
-    threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(jobs))))
     if workers == 0:
-        _run_here(jobs, out, config, threads, tick)
+        _run_here(jobs, out, config, tick)
         return
     queue, slots = deque(jobs), []
     try:
         while queue or any(s.job for s in slots):
             while queue and len(slots) < workers:
-                slots.append(_start(out, config, threads))
+                slots.append(_start(out, config))
             for slot in slots:
                 if slot.job is None and queue:
                     _give(slot, queue)
@@ -66,8 +64,8 @@ def run_jobs(
             _stop(slot)
 
 
-def _run_here(jobs, out: Path, config: PrepareConfig, threads: int, tick: Callable[[float], None]) -> None:
-    detector = detector_for(config, threads)
+def _run_here(jobs, out: Path, config: PrepareConfig, tick: Callable[[float], None]) -> None:
+    detector = detector_for(config)
     for job in jobs:
         seen = 0.0
 
@@ -79,10 +77,10 @@ def _run_here(jobs, out: Path, config: PrepareConfig, threads: int, tick: Callab
         run_job(job, out, config, detector, forward)
 
 
-def _start(out: Path, config: PrepareConfig, threads: int) -> Slot:
+def _start(out: Path, config: PrepareConfig) -> Slot:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, out, config, threads), daemon=True)
+    process = context.Process(target=_work, args=(theirs, out, config), daemon=True)
     process.start()
     theirs.close()  # so that its death is an end of file here
     return Slot(process, cast(Connection, ours))
@@ -136,7 +134,7 @@ def _stop(slot: Slot) -> None:
     slot.process.join()
 
 
-def _work(pipe: Connection, out: Path, config: PrepareConfig, threads: int) -> None:
+def _work(pipe: Connection, out: Path, config: PrepareConfig) -> None:
     """A worker: jobs in, progress out; ends when the parent does, however that died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
 
@@ -148,7 +146,7 @@ def _work(pipe: Connection, out: Path, config: PrepareConfig, threads: int) -> N
 
     tell("ready")
     try:
-        detector = detector_for(config, threads)
+        detector = detector_for(config)
         while True:
             run_job(pipe.recv(), out, config, detector, lambda done: tell("tick", done))
             tell("done")
