@@ -84,9 +84,9 @@ def test_workers_change_nothing(written: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("num_frames", [16, 64, 101])
-@pytest.mark.parametrize("lead", [0.0, 0.4, 1.0])
-def test_unordered_frames_do_not_tell_the_dynamics(num_frames: int, lead: float):
-    shapes = {name: envelope(name, num_frames, lead) for name in DYNAMICS}
+@pytest.mark.parametrize(("lead", "hold"), [(0.0, 0.0), (0.4, 0.7), (1.0, 1.0)])
+def test_unordered_frames_do_not_tell_the_dynamics(num_frames: int, lead: float, hold: float):
+    shapes = {name: envelope(name, num_frames, lead, hold) for name in DYNAMICS}
     reference = np.sort(shapes["opening"])
     assert len(reference) == num_frames
     assert reference[0] == 0
@@ -98,14 +98,14 @@ def test_unordered_frames_do_not_tell_the_dynamics(num_frames: int, lead: float)
 
 
 def test_the_dynamics_are_what_they_are_called():
-    opening, fast, slow = (envelope(name, 64, 0.5) for name in ("opening", "fast_onset", "slow_onset"))
+    opening, fast, slow = (envelope(name, 64, 0.5, 0.5) for name in ("opening", "fast_onset", "slow_onset"))
     assert (opening[0], opening[-1]) == (0, 1)
     assert np.all(np.diff(opening) >= 0)
 
     def rise(shape: np.ndarray) -> int:
         return int(np.sum((shape > 0) & (shape < 1) & (np.arange(64) < shape.argmax())))
 
-    assert (rise(fast), rise(slow)) == (6, 30)  # 0.2 s and 1 s at 30 frames per second
+    assert (rise(fast), rise(slow)) == (5, 25)  # 0.17 s and 0.83 s at 30 frames per second
 
 
 def test_labels_and_dynamics_are_balanced_in_every_subject():

@@ -30,7 +30,7 @@ def synth(
         fps: Frames per second.
         size: Side of the square picture in pixels.
         workers: Processes to draw with.
-        picture: Also write one picture (PNG or JPEG) of six subjects with the seven expressions.
+        picture: Also write one picture (PNG or JPEG) of five subjects with the seven expressions.
     """
     from rich.progress import Progress
 

@@ -58,8 +58,10 @@ _AFFECT = {
     "disgust": (-0.7, 0.25),
     "anger": (-0.6, 0.65),
 }
-RAMP, APEX = 0.5625, 0.1875
-"""Shares of the clip that the ramps and the apex take (36 and 12 of 64 frames); the rest is rest."""
+RAMP = 0.47
+"""Share of the clip that the ramps take (30 of 64 frames); rest and apex share what remains."""
+HOLD = (0.15, 0.85)
+"""Between which shares of what remains the apex lasts, so that a frame's place in the clip tells little."""
 FAST = 6
 """The slow ramp takes FAST - 1 times as long as the fast one."""
 
@@ -90,18 +92,21 @@ class Motion:
         return len(self.envelope)
 
 
-def envelope(dynamics: str, num_frames: int, lead: float) -> Series:
+def envelope(dynamics: str, num_frames: int, lead: float, hold: float) -> Series:
     """Expression intensity per frame, [T] in 0..1.
 
-    The four classes are permutations of one multiset of intensities: no unordered set of frames, and so no single
-    frame, says which it is. `closing` is `opening` backwards; `slow_onset` is `fast_onset` backwards.
+    For the same `hold` the four classes are permutations of one multiset of intensities: no unordered set of frames,
+    and so no single frame without its place, says which it is. `closing` is `opening` backwards; `slow_onset` is
+    `fast_onset` backwards.
 
     Args:
         dynamics: one of `DYNAMICS`.
         num_frames: T, at least 16.
         lead: 0..1, the share of the resting frames that comes before a `fast_onset`.
+        hold: 0..1, how long the apex lasts, between the two ends of `HOLD`.
     """
-    num_ramp, num_apex = round(RAMP * num_frames), round(APEX * num_frames)
+    num_ramp = round(RAMP * num_frames)
+    num_apex = round((num_frames - num_ramp) * (HOLD[0] + hold * (HOLD[1] - HOLD[0])))
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(num_ramp) + 0.5) / num_ramp)
     rest, apex = np.zeros(num_frames - num_ramp - num_apex), np.ones(num_apex)
     if dynamics in ("opening", "closing"):
@@ -170,7 +175,7 @@ def perform(
     planned = schedule(seed, actor.subject, index)
     label, dynamics = label or planned[0], dynamics or planned[1]
     times = np.arange(num_frames) / fps
-    shape = envelope(dynamics, num_frames, rng.uniform())
+    shape = envelope(dynamics, num_frames, rng.uniform(), rng.uniform())
     aus, strength = _expression(rng, actor, label, shape)
     mood = 0.12 * _wander(rng, times, 0.05, 0.4) + 0.5 * (agreeableness - 0.5)
     alert = 0.12 * _wander(rng, times, 0.05, 0.4) + 0.4 * (extraversion - 0.5)

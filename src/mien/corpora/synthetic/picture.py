@@ -23,8 +23,8 @@ def _apex(config: SynthConfig, subject: int, label: str) -> Frames:
     return frames[int(np.argmax(truth.motion.envelope - truth.motion.blink))]
 
 
-def draw_picture(path: Path | str, config: SynthConfig, rows: int = 6) -> None:
-    """Writes a PNG or JPEG of the first `rows` subjects with the seven expressions."""
+def draw_picture(path: Path | str, config: SynthConfig, rows: int = 5) -> None:
+    """Writes a PNG (256 colours) or JPEG of the first `rows` subjects with the seven expressions."""
     short = replace(config, frames=16)
     short.check()
     cells = [np.concatenate([_apex(short, s, name) for name in EXPRESSIONS], 1) for s in range(rows)]
@@ -35,5 +35,6 @@ def draw_picture(path: Path | str, config: SynthConfig, rows: int = 6) -> None:
     for i, name in enumerate(EXPRESSIONS):
         pen.text(((i + 0.5) * config.size, _BAND / 2), name, fill="black", anchor="mm")
     if Path(path).suffix.lower() == ".png":
-        sheet = sheet.quantize(256, dither=Image.Dither.NONE)
+        palette = sheet.quantize(256, kmeans=2)
+        sheet = sheet.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     sheet.save(path, optimize=True)

@@ -127,7 +127,7 @@ def _beard(actor: Actor, g: Grid, albedo: Array, inside: Array, rng: np.random.G
     low = step(y, actor.mouth_y - 0.16, actor.mouth_y + 0.08) * step(ellipse(x, y, 0, 0.35, 0.56, 0.58), -0.02, 0.09)
     chin = bump(x, y, 0, actor.chin - 0.08, 0.24, 0.15)
     lip = stroke(
-        ax, y, [(0.02, actor.mouth_y - 0.125), (0.2, actor.mouth_y - 0.10), (0.36, actor.mouth_y + 0.1)], 0.07, 0.07
+        ax, y, [(0.02, actor.mouth_y - 0.125), (0.2, actor.mouth_y - 0.10), (0.30, actor.mouth_y - 0.03)], 0.07, 0.07
     )
     side = step(ax, actor.width * 0.78, actor.width * 0.95) * step(y, 0.0, 0.2)
     hairs = 0.72 + 0.4 * smooth_noise(rng, x.shape, (60, 110))

@@ -26,7 +26,7 @@ from mien.types import UserError
 
 COMMENT = "mien synth"
 """How the container comment of every drawn file begins; readers take it as the mark of a drawn face."""
-DRAWING = 1
+DRAWING = 2
 """Raised whenever the same seed draws something else, so that files of older code are drawn anew."""
 COLUMNS: tuple[str, ...] = ("path", "label", "dynamics", "valence", "arousal", *TRAITS, "subject", "split")
 _NAME = re.compile(r"s\d+_\d+\.mp4")
