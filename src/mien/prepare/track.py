@@ -13,6 +13,8 @@ from mien.prepare.detect import Detections, iou
 # A face moves less than this, in sides of its box, from one detection to the next (0.15 s, or a gap of 0.5 s).
 REACH = 0.75
 MAX_SIZE_RATIO = 1.8
+# Neighbouring looks further apart than the rarest `every_s` allowed: the recording paused, who is there is unknown.
+STANDSTILL_S = 2.0
 # One lone detection is a face only when the detector is this sure; weaker ones need a second within the gap.
 SURE = 0.75
 # Smoothing moves a coordinate by at most this fraction of the face's side: it takes the detector's jitter (1 to 2 % of
@@ -20,7 +22,7 @@ SURE = 0.75
 SMOOTH_LIMIT = 0.03
 
 
-@dataclass
+@dataclass(eq=False)
 class Knot:
     """A detection on a track. `shape` [14]: box and points in one vector."""
 
@@ -34,7 +36,7 @@ class Knot:
         return float(max(self.shape[2] - self.shape[0], self.shape[3] - self.shape[1]))
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
     given: int | None
     knots: list[Knot]
@@ -106,10 +108,11 @@ class Tracker:
     live: list[Track] = field(default_factory=list)
     ended: list[Track] = field(default_factory=list)
     _next: int = 0
+    _looked: int = -1
 
     def update(self, index: int, time_s: float, found: Detections) -> None:
         """Takes the detections of frame `index`."""
-        self.expire(time_s)
+        self._expire_before(index, time_s)
         shapes = np.concatenate([found.boxes, found.points.reshape(len(found), 10)], 1).astype(np.float64)
         knots = [Knot(index, time_s, shape, float(s)) for shape, s in zip(shapes, found.scores, strict=True)]
         taken = set()
@@ -135,8 +138,14 @@ class Tracker:
             if cost[i, k] < IMPOSSIBLE:
                 yield int(k), tracks[i]
 
+    def _expire_before(self, index: int, time_s: float) -> None:
+        """A face found at the last look is not lost, however rarely one looks, unless the video itself stood still."""
+        lost = [t for t in self.live if t.last.index != self._looked or time_s - t.last.time_s > STANDSTILL_S]
+        self._end([t for t in lost if time_s - t.last.time_s > self.gap_s + 1e-3])
+        self._looked = index
+
     def expire(self, time_s: float) -> None:
-        """Ends the tracks last seen more than `gap_s` before."""
+        """Ends the tracks last seen more than `gap_s` before; for detectors that say when a face is there."""
         # 1 ms: see CenterFace.due.
         self._end([t for t in self.live if time_s - t.last.time_s > self.gap_s + 1e-3])
 
