@@ -147,7 +147,7 @@ def assemble(out: Path, plan: Plan, settings: str) -> Manifest:
     wanted = {s.name: s.key(settings) for s in plan.sources}
     parts = read_parts(out)
     latest = {row["source"]: row["key"] for rows in parts.values() for row in rows}
-    wanted = latest | wanted
+    wanted |= {name: latest[name] for name in sorted(latest) if name not in wanted}
     chosen: dict[str, list[dict[str, Any]]] = {}
     for stem, rows in parts.items():
         kept = [r for r in rows if wanted.get(r["source"]) == r["key"]]
@@ -158,7 +158,7 @@ def assemble(out: Path, plan: Plan, settings: str) -> Manifest:
         if not kept:
             (out / "parts" / f"{stem}.parquet").unlink()
             (out / "shards" / f"{stem}.arrow").unlink(missing_ok=True)
-    rows = [row for name in [*dict.fromkeys([*wanted])] for row in chosen.get(name, [])]
+    rows = [row for name in wanted for row in chosen.get(name, [])]
     rows += [failure_row(name, cut, "unreadable", "file not found") for name, cut in plan.missing]
     manifest = Manifest.from_rows(with_labels(rows, plan, out))
     manifest.write(out)
