@@ -110,4 +110,4 @@ def affine(planes: Tensor, matrix: Tensor, fill: float) -> Tensor:
     extent = at.new_tensor([W, H])
     inside = ((at >= 0) & (at < extent)).all(-1)
     out = F.grid_sample(planes, at * 2 / extent - 1, mode="bicubic", padding_mode="border", align_corners=False)
-    return torch.where(inside[:, None], out, out.new_tensor(fill))
+    return out.masked_fill_(~inside[:, None], fill)

@@ -20,26 +20,27 @@ def to_grey(frames: Tensor) -> Tensor:
     """uint8 [..., 3] to its luma [..., 1]; one channel stays as it is."""
     if frames.shape[-1] == 1:
         return frames
-    weights = torch.tensor(LUMA, dtype=torch.int32, device=frames.device)
-    return ((frames.int() * weights).sum(-1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+    red, green, blue = (channel.int() for channel in frames.unbind(-1))
+    total = red.mul_(LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    return (total.add_(0x8000) >> 16).to(torch.uint8).unsqueeze(-1)
 
 
 def blend(degenerate: Tensor, image: Tensor, factor: Tensor) -> Tensor:
     """Pillow's Image.blend: from `degenerate` (factor 0) to `image` (1) and beyond, cut off, as uint8."""
     low = degenerate.float()
-    return (low + factor * (image.float() - low)).clamp_(0, 255).to(torch.uint8)
+    return (image - low).mul_(factor).add_(low).clamp_(0, 255).to(torch.uint8)
 
 
 def look_up(frames: Tensor, tables: Tensor) -> Tensor:
     """Replaces every value by its entry of the frame's and channel's table."""
-    return tables.take(_flat_index(frames))
+    return tables.flatten().index_select(0, _flat_index(frames).flatten()).reshape(frames.shape)
 
 
 def _flat_index(frames: Tensor) -> Tensor:
-    """int64: position of each pixel's value in flattened [B, T, C, 256] tables."""
+    """int32: position of each pixel's value in flattened [B, T, C, 256] tables."""
     B, T, _, _, C = frames.shape
-    plane = torch.arange(B * T * C, device=frames.device).reshape(B, T, 1, 1, C)
-    return frames.long() + plane * 256
+    plane = torch.arange(B * T * C, dtype=torch.int32, device=frames.device).reshape(B, T, 1, 1, C)
+    return frames + plane * 256
 
 
 def _identity(frames: Tensor) -> Tensor:
@@ -60,7 +61,7 @@ def auto_contrast(frames: Tensor, value: Tensor) -> Tensor:
 
 
 def equalize(frames: Tensor, value: Tensor) -> Tensor:
-    ramp, index = _identity(frames), _flat_index(frames).flatten()
+    ramp, index = _identity(frames), _flat_index(frames).flatten().long()
     counts = torch.zeros(ramp.numel(), dtype=torch.int64, device=frames.device)
     counts = counts.scatter_add_(0, index, torch.ones_like(index)).reshape(ramp.shape)
     last = counts.gather(-1, torch.where(counts > 0, ramp, 0).amax(-1, keepdim=True))
