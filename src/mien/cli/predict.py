@@ -112,6 +112,7 @@ def places(videos: tuple[Path, ...], out: Path) -> dict[Path, Path]:
 
 def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], config: PredictConfig) -> Outcome:
     """One video with a progress bar: frames, frames per second, expected end."""
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -130,9 +131,10 @@ def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], co
     except VideoError:
         total = None
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")
+    console = Console()
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), transient=True,
+        TextColumn("left"), TimeRemainingColumn(), transient=True, console=console, disable=not console.is_terminal,
     )  # fmt: skip
     with bar:
         task = bar.add_task(video.name, total=total, fps=0.0)
@@ -157,5 +159,16 @@ def show(outcomes: list[Outcome]) -> None:
         else:
             where = f" (empty timeline in {o.out})" if o.status == "no_face" else " (nothing written)"
             errors.print(escape(f"mien predict: {o.video}: {o.reason}{where}"), highlight=False)
-    for warning in dict.fromkeys(w for o in outcomes for w in o.warnings if w != o.reason):
-        console.print(f"[bold yellow]note:[/] {escape(warning)}", highlight=False)
+    for warning, videos in by_warning(outcomes).items():
+        where = "" if len(videos) == len(outcomes) else f" ({', '.join(videos)})"
+        console.print(f"[bold yellow]note:[/] {escape(warning + where)}", highlight=False)
+
+
+def by_warning(outcomes: list[Outcome]) -> dict[str, list[str]]:
+    """The videos that each warning is about, besides the reason of a failure, which has its own line."""
+    found: dict[str, list[str]] = {}
+    for o in outcomes:
+        for warning in o.warnings:
+            if warning != o.reason:
+                found.setdefault(warning, []).append(o.video.name)
+    return found
