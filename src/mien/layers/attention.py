@@ -15,8 +15,16 @@ def _heads(x: Tensor, num_heads: int) -> Tensor:
     return x.reshape(B, N, num_heads, D // num_heads).transpose(1, 2)
 
 
-def _merge(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2)
+def _attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
+    """``[B, N, D]`` queries, ``[B, M, D]`` keys and values to ``[B, N, D]``."""
+    q, k, v = (_heads(z, num_heads) for z in (q, k, v))
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        # torch's fused CPU kernel is fast in float32 only: in bfloat16 two products and a softmax take 0.77 of its time,
+        # forward and backward, at 288 tokens (docs/lab.md).
+        out = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v)
+    return out.transpose(1, 2).flatten(2)
 
 
 def _check(dim: int, num_heads: int) -> None:
@@ -39,8 +47,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         q, k, v = F.linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
-        out = F.scaled_dot_product_attention(*(_heads(z, self.num_heads) for z in (q, k, v)))
-        return self.proj(_merge(out))
+        return self.proj(_attend(q, k, v, self.num_heads))
 
 
 class CrossAttention(nn.Module):
@@ -59,5 +66,4 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         q = F.linear(x, self.q.weight, self.q_bias)
         k, v = F.linear(context, self.kv.weight, torch.cat([torch.zeros_like(self.v_bias), self.v_bias])).chunk(2, -1)
-        out = F.scaled_dot_product_attention(*(_heads(z, self.num_heads) for z in (q, k, v)))
-        return self.proj(_merge(out))
+        return self.proj(_attend(q, k, v, self.num_heads))

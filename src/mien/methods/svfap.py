@@ -94,8 +94,9 @@ class SVFAP(nn.Module):
     def targets(self, clip: Tensor, keep: Tensor) -> Tensor:
         """What `predict_masked` should return."""
         c = self.config
-        target, _, _ = normalize_tubes(patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube))
-        return visible_tokens(target.flatten(2), complement(keep, c.grid[1] * c.grid[2]), c.grid)
+        tubes = patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube)
+        masked = visible_tokens(tubes.flatten(2), complement(keep, c.grid[1] * c.grid[2]), c.grid)
+        return normalize_tubes(masked.unflatten(2, tubes.shape[2:]))[0].flatten(2)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
         """``clip [B, C, T, H, W]`` normalised, ``keep [B, K]`` to the loss (paper Eq. 11) and, for the log, the loss that

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+import torch
+
+import mien
+from mien.encoders.tpsbt import TPSBTConfig
+from mien.methods.svfap import SVFAPConfig
+from mien.models import Provenance, load_folder, model_hash, save_model
+from mien.tasks.classify import ClassifyConfig
+from mien.types import CropContract, Geometry, LabelSpec, UserError
+
+ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
+SPEC = LabelSpec(
+    names=("calm", "glad"), target="mood", size=32, stride=2, frame_period_s=0.04, training_data="drawn",
+    contract=CropContract(Geometry(margin=0.2)),
+)  # fmt: skip
+CONFIGS = [ClassifyConfig(spec=SPEC, encoder=ENCODER), SVFAPConfig(encoder=ENCODER, size=32, decoder_heads=2, decoder_dim=16)]
+PROVENANCE = Provenance((SPEC.contract,), "drawn", ("0123",), "classify", "4567", "", {"val_uar": 0.5})
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["classifier", "pre-training"])
+def test_round_trip(config, tmp_path):
+    model = config.build()
+    save_model(tmp_path / "run" / "model", model, config, PROVENANCE)
+    for place in (tmp_path / "run" / "model", tmp_path / "run"):  # a model folder and a run folder alike
+        folder = load_folder(place)
+        assert folder.config == config
+        assert folder.provenance == PROVENANCE
+        assert not folder.model.training
+        assert all(torch.equal(a, b) for a, b in zip(folder.model.state_dict().values(), model.state_dict().values(), strict=True))
+    assert folder.hash == model_hash(tmp_path / "run")
+
+
+def test_load_returns_logits(tmp_path):
+    model = CONFIGS[0].build().eval()
+    save_model(tmp_path, model, CONFIGS[0], PROVENANCE)
+    clip = torch.randn(3, 3, 16, 32, 32)
+    logits = mien.load(tmp_path)(clip)
+    assert logits.shape == (3, 2)
+    assert torch.equal(logits, model(clip))
+
+
+def test_the_card_says_what_it_is_and_is_not(tmp_path):
+    save_model(tmp_path, CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
+    card = (tmp_path / "README.md").read_text()
+    for words in ("`calm`, `glad`", "trained only on faces drawn by code", "margin 0.2", "16 frames, one every 0.080 s", "val_uar: 0.5"):
+        assert words in card
+
+
+def test_bad_folders_are_explained(tmp_path):
+    save_model(tmp_path / "m", CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
+    with pytest.raises(UserError, match="hub id"):
+        mien.load(tmp_path / "nowhere" / "else" / "deep")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no model"):
+        mien.load(tmp_path / "empty")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config["learner"]["encoder"]["dim"] = 32
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"do not fit: .* of another shape"):
+        mien.load(tmp_path / "m")
+    config["learner"]["kind_"] = "os.system"
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="not one of ours"):
+        mien.load(tmp_path / "m")
+    save_model(tmp_path / "m", CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
+    weights = tmp_path / "m" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="damaged"):
+        mien.load(tmp_path / "m")
+
+
+def test_a_hub_id_without_a_network_is_one_clear_line(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code = "import mien, mien.types\ntry: mien.load('nobody/nothing')\nexcept mien.types.UserError as e: print(e)"
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("nobody/nothing is no local folder")

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mien.encoders.tpsbt import TPSBTConfig
+from mien.tasks.classify import Classifier, ClassifyConfig
+from mien.transforms.augment import Augment
+from mien.types import LabelSpec
+
+SPEC = LabelSpec(names=("calm", "glad", "sad"), size=32, num_frames=16)
+TINY = ClassifyConfig(spec=SPEC, encoder=TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2), mix=None)
+
+
+def batch() -> dict:
+    generator = torch.Generator().manual_seed(0)
+    return {"clip": torch.randn(6, 3, 16, 32, 32, generator=generator), "label": torch.tensor([0, 1, 2, 0, 1, 2])}
+
+
+@pytest.fixture
+def model() -> Classifier:
+    torch.manual_seed(0)
+    return TINY.build()
+
+
+def test_predict_agrees_with_forward(model):
+    clip = batch()["clip"]
+    logits = model.eval()(clip)
+    assert logits.shape == (6, 3)
+    torch.testing.assert_close(model.predict(clip), logits.softmax(1))
+
+
+def test_loss_against_a_hand_computation(model):
+    """Smoothed targets: 0.9 + 0.1 / 3 on the label, 0.1 / 3 elsewhere (official.md 4.2)."""
+    data, out = batch(), model.train()(batch())
+    probabilities = model(data["clip"]).softmax(1).detach().double().numpy()
+    target = np.full((6, 3), 0.1 / 3)
+    target[np.arange(6), data["label"]] += 0.9
+    assert out["loss"].item() == pytest.approx(-(target * np.log(probabilities)).sum(1).mean(), abs=1e-5)
+    plain = model.eval()(data)["loss"].item()
+    assert plain == pytest.approx(-np.log(probabilities[np.arange(6), data["label"]]).mean(), abs=1e-5)
+
+
+def test_the_head_starts_almost_at_zero(model):
+    assert model.eval()(batch()["clip"]).abs().max() < 0.01
+
+
+def test_every_parameter_gets_a_gradient(model):
+    with torch.no_grad():
+        model.head.weight.mul_(1000)  # as it starts, gradients below the head are near the smallest number
+    model.train()(batch())["loss"].backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_it_can_learn_one_batch(model):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(40):
+        loss = model.train()(batch())["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert model.eval()(batch()["clip"]).argmax(1).tolist() == batch()["label"].tolist()
+
+
+def test_a_frozen_encoder_stays_as_it_is():
+    config = replace(TINY, frozen=True, encoder=replace(TINY.encoder, drop_path=0.5))
+    model = config.build().train()
+    assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"fc_norm", "head"}
+    clip = batch()["clip"]
+    assert torch.equal(model(clip), model(clip))  # no stochastic depth in a fixed encoder
+
+
+def test_mixing_is_a_function_of_torchs_generator():
+    config = ClassifyConfig(spec=SPEC, encoder=TINY.encoder)
+    model = config.build().train()
+    losses = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        losses.append(model(batch())["loss"].item())
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_evaluation_never_augments():
+    config = replace(TINY, augment=Augment(size=32, crop="random_resized", flip=0.5, erase=1.0))
+    frames = torch.randint(0, 255, (1, 16, 40, 40, 3), dtype=torch.uint8)
+    plain = config.build().plain_augment()
+    assert plain.draw(np.random.default_rng(0)) == {}
+    assert torch.equal(plain.apply(frames, {}), plain.apply(frames, {}))
