@@ -28,6 +28,8 @@ def test_resize_is_pillows_bilinear(size):
     assert out.shape == (2, 3, size, size, 3)
     wanted = np.asarray(Image.fromarray(frames[1, 2]).resize((size, size), Image.Resampling.BILINEAR))
     assert np.abs(out[1, 2].numpy().astype(int) - wanted).max() <= 1
+    there = geometry.resize_float(torch.from_numpy(frames[1, 2]).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
+    assert np.abs(there.numpy().astype(int) - wanted).max() <= 1
 
 
 def test_crop_is_cutting_then_enlarging(smooth):

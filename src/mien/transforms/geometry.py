@@ -50,9 +50,14 @@ def resize(frames: Tensor, size: int) -> Tensor:
     if frames.device.type == "cpu":  # torch has an integer kernel here, ten times as fast as the float one
         out = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
     else:
-        out = F.interpolate(images.float(), (size, size), mode="bilinear", antialias=True)
-        out = out.add_(0.5).clamp_(0, 255).to(torch.uint8)
+        out = resize_float(images, size)
     return out.permute(0, 2, 3, 1).reshape(B, T, size, size, C)
+
+
+def resize_float(images: Tensor, size: int) -> Tensor:
+    """uint8 [N, C, H, W] to [N, C, size, size] by way of float, for devices without an integer kernel."""
+    out = F.interpolate(images.float(), (size, size), mode="bilinear", antialias=True)
+    return out.add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def _line(start: Tensor, length: Tensor, size: int, full: int) -> Tensor:
