@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,20 @@ def turn_of(picture: av.VideoFrame) -> Turn:
     return Turn(True, c < 0, b < 0)
 
 
+class Converter:
+    """Decoded pictures of one video to RGB. Its swscale context, kept for speed, serves one thread at a time: used by
+    the crop's and the detector's thread at once it waits for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._reformatter = VideoReformatter()
+
+    def rgb(self, picture: av.VideoFrame) -> np.ndarray:
+        """[h, w, 3] uint8; the caller holds `lock`."""
+        return self._reformatter.reformat(picture, format="rgb24").to_ndarray()
+
+
 class Frame:
     """One picture. Pixels are converted only when asked for: detection needs few of them, most frames none.
 
@@ -70,12 +85,12 @@ class Frame:
         picture: av.VideoFrame | None = None,
         turn: Turn | None = None,
         index: int = 0,
-        convert: VideoReformatter | None = None,
+        convert: Converter | None = None,
     ):
         assert (image is None) != (picture is None)
         self.time_s, self.index = time_s, index
         self._image, self._picture, self._turn = image, picture, turn or Turn()
-        self._convert = convert or VideoReformatter()
+        self._convert = convert or Converter()
 
     def at(self, time_s: float, index: int) -> Frame:
         """The same picture shown at another time."""
@@ -87,10 +102,11 @@ class Frame:
     @property
     def image(self) -> np.ndarray:
         """[H, W, 3] uint8 RGB, rotation flag applied."""
-        if self._image is None:
-            assert self._picture is not None
-            self._image = self._turn(self._convert.reformat(self._picture, format="rgb24").to_ndarray())
-        return self._image
+        with self._convert.lock:
+            if self._image is None:
+                assert self._picture is not None
+                self._image = self._turn(self._convert.rgb(self._picture))
+            return self._image
 
     @property
     def size(self) -> tuple[int, int]:

@@ -17,9 +17,8 @@ import av
 import av.container
 import av.error
 import av.stream
-from av.video.reformatter import VideoReformatter
 
-from mien.data.frame import Frame, VideoError, read_image, turn_of
+from mien.data.frame import Converter, Frame, VideoError, read_image, turn_of
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 VIDEO_SUFFIXES = frozenset(
@@ -242,7 +241,7 @@ class FrameReader(Iterator[Frame]):
             sought = False  # the seek landed too late: this format has no index, so start from the beginning
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream, seek: bool) -> Iterator[Frame]:
-        zero, convert = zero_of(container), VideoReformatter()
+        zero, convert = zero_of(container), Converter()
         clock, turn, bad = Clock(zero, 1 / rate_of(stream)), None, 0
         if seek:
             container.seek(int((self.start_s + zero) * av.time_base), backward=True)
