@@ -110,7 +110,7 @@ class Clip:
 
     def jpeg(self, k: int) -> memoryview:
         """The bytes of frame k, without a copy."""
-        return memoryview(self._frames[self._offset + k].as_buffer())
+        return memoryview(self._frames[self._offset + k].as_buffer()).cast("B")
 
     def numbers(self, column: str) -> np.ndarray:
         """A list column as [T] or [T, n]."""

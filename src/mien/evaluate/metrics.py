@@ -51,10 +51,39 @@ def bootstrap(
     Args:
         truth, predicted: ``[n]`` class indices. groups: ``[n]`` names, or None.
     """
-    rng = generator("bootstrap", seed)
+    counts = _per_group(truth, predicted, num_classes, groups)
+    drawn = [scores(counts[pick].sum(axis=0)) for pick in _resamples(len(counts), seed)]
+    return {name: _interval([getattr(s, name) for s in drawn]) for name in ("uar", "war")}
+
+
+def paired_bootstrap(
+    truth: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    num_classes: int,
+    seed: int,
+    groups: Sequence[object] | None = None,
+) -> Interval:
+    """Interval of UAR(first) - UAR(second): both are scored on the same resampled clips or groups."""
+    one, two = (_per_group(truth, p, num_classes, groups) for p in (first, second))
+    picks = _resamples(len(one), seed)
+    return _interval([scores(one[k].sum(axis=0)).uar - scores(two[k].sum(axis=0)).uar for k in picks])
+
+
+def _per_group(
+    truth: np.ndarray, predicted: np.ndarray, num_classes: int, groups: Sequence[object] | None
+) -> np.ndarray:
+    """Confusion counts ``[groups, K, K]``; without groups every clip is its own."""
     names = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups, str), return_inverse=True)[1]
-    per_group = np.zeros((names.max() + 1, num_classes, num_classes), np.int64)
-    np.add.at(per_group, (names, truth, predicted), 1)
-    drawn = [scores(per_group[rng.integers(0, len(per_group), len(per_group))].sum(axis=0)) for _ in range(RESAMPLES)]
-    limits = {name: np.percentile([getattr(s, name) for s in drawn], (2.5, 97.5)) for name in ("uar", "war")}
-    return {name: Interval(float(low), float(high)) for name, (low, high) in limits.items()}
+    counts = np.zeros((names.max() + 1, num_classes, num_classes), np.int64)
+    np.add.at(counts, (names, truth, predicted), 1)
+    return counts
+
+
+def _resamples(count: int, seed: int) -> np.ndarray:
+    return generator("bootstrap", seed).integers(0, count, (RESAMPLES, count))
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return Interval(float(low), float(high))

@@ -172,9 +172,10 @@ def _write(out: Path, result: dict[str, Any], predictions: Predictions, names: t
     (out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
     with open(out / "predictions.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["item", "label", "predicted", *[f"p_{n}" for n in names]])
-        for item, truth, p in zip(predictions.items, predictions.truth, predictions.probabilities, strict=True):
-            writer.writerow([item, names[truth], names[p.argmax()], *[f"{v:.6f}" for v in p]])
+        writer.writerow(["item", "subject", "label", "predicted", *[f"p_{n}" for n in names]])
+        rows = zip(predictions.items, predictions.subjects, predictions.truth, predictions.probabilities, strict=True)
+        for item, subject, truth, p in rows:
+            writer.writerow([item, subject or "", names[truth], names[p.argmax()], *[f"{v:.6f}" for v in p]])
     title = f"UAR {100 * result['uar']:.1f} %, WAR {100 * result['war']:.1f} %, {result['num_videos']} videos"
     if result["contract_mismatch"]:
         title += "\n(contract mismatch allowed)"

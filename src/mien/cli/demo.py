@@ -1,0 +1,202 @@
+"""`mien demo`: the whole path on faces drawn by code, from videos to a timeline, on a CPU in minutes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+TARGET = "dynamics"
+SEEDS = (0, 1, 2)
+INITS = ("pre-trained", "from scratch")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Draw videos, prepare them, pre-train micro SVFAP without labels, fine-tune with few labels from the pre-trained
+    encoder and from scratch (same budget, three seeds), test on people never seen, predict a timeline.
+
+    Stopped, the same command goes on. The classifier stays in OUT/model, the page in OUT/predict/report.html.
+    """
+
+    out: Path = Path("runs/demo")
+    """Folder of everything."""
+    clips: int = 300
+    subjects: int = 50
+    pretrain_steps: int = 450
+    finetune_steps: int = 120
+    label_fraction: float = 0.5
+    """Share of the training clips whose label is used."""
+    workers: int = 2
+
+
+def main(argv: list[str]) -> int:
+    args = tyro.cli(Demo, args=argv, prog="mien demo")
+    started = time.monotonic()
+    result = run(args)
+    print(table(result))
+    print(f"{time.monotonic() - started:.0f} s. Everything is in {args.out}:")
+    for name in ("table.md", "strips.png", "predict/report.html", "model"):
+        print(f"  {args.out / name}")
+    return 0
+
+
+@contextmanager
+def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    console.rule(f"{number}/6 {text}", align="left")
+    start = time.monotonic()
+    yield
+    seconds[text] = time.monotonic() - start
+    console.print(f"{seconds[text]:.0f} s", highlight=False)
+
+
+def run(args: Demo) -> dict[str, Any]:
+    """Every stage; each is skipped or continued where an earlier start got to. Returns what demo.json holds."""
+    from mien.corpora.synthetic import SynthConfig, write_clips
+    from mien.prepare.config import PrepareConfig, contract_for
+    from mien.prepare.pipeline import prepare
+    from mien.prepare.report import show
+    from mien.recipes.pretrain import pretrain
+    from mien.types import Store
+
+    out, seconds = args.out, {}
+    out.mkdir(parents=True, exist_ok=True)
+    with stage(1, "draw videos", seconds):
+        labels = write_clips(out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects), args.workers)
+    with stage(2, "prepare: find, track and align the faces", seconds):
+        config = PrepareConfig(contract_for("face", None, False, Store(size=96)), audio=False)
+        show(prepare([], out / "shards", config, labels, args.workers))
+    with stage(3, "pre-train SVFAP without labels", seconds):
+        pretrained = pretrain(pretrain_recipe(args), [out / "shards"], out / "pretrain", "cpu")
+    with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds):
+        for init in INITS:
+            for seed in SEEDS:
+                finetune_once(args, init, seed, pretrained)
+    with stage(5, "test on people never seen", seconds):
+        result = compare(args)
+    with stage(6, "predict a timeline of a held-out video", seconds):
+        show_result(args, labels)
+    result["seconds"] = {k: round(v) for k, v in seconds.items()}
+    result["settings"] = {k: str(v) for k, v in asdict(args).items()}
+    (out / "demo.json").write_text(json.dumps(result, indent=1) + "\n")
+    (out / "table.md").write_text(table(result) + "\n")
+    return result
+
+
+def pretrain_recipe(args: Demo) -> Any:
+    from dataclasses import replace
+
+    from mien.recipes.pretrain import svfap_micro
+
+    recipe = svfap_micro()
+    train = replace(recipe.train, steps=args.pretrain_steps, workers=args.workers, evaluate_every=150)
+    return replace(recipe, train=train)
+
+
+def run_folder(args: Demo, init: str, seed: int) -> Path:
+    return args.out / "finetune" / f"{init.replace(' ', '-')}-{seed}"
+
+
+def finetune_once(args: Demo, init: str, seed: int, pretrained: Path) -> None:
+    """The same settings, labels and steps for both beginnings; the seed draws labels, order and weights."""
+    from mien.encoders.tpsbt import tpsbt_micro
+    from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
+    from mien.train.loop import TrainConfig
+    from mien.train.optim import OptimConfig
+
+    # A short run with few clips: the published augmentation needs hundreds of epochs to pay (docs/lab.md).
+    recipe = ClassifyRecipe(
+        drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, crop_area=(0.6, 1.0), label_smoothing=0.0,
+        optim=OptimConfig(lr=8e-3, min_lr=1e-5, betas=(0.9, 0.999), layer_decay=0.9),
+        train=TrainConfig(batch_size=16, steps=args.finetune_steps, warmup_epochs=10, seed=seed, workers=args.workers),
+    )  # fmt: skip
+    data = FinetuneData(args.out / "shards", TARGET, label_fraction=args.label_fraction)
+    start = str(pretrained) if init == INITS[0] else None
+    finetune(recipe, data, run_folder(args, init, seed), start, tpsbt_micro(), device="cpu")
+
+
+def compare(args: Demo) -> dict[str, Any]:
+    """UAR of each run on the test people, with intervals over people, and the paired difference."""
+    import numpy as np
+
+    from mien.data.shards import Shards
+    from mien.evaluate.metrics import bootstrap, paired_bootstrap
+    from mien.models import load_folder
+    from mien.protocols.classification import evaluate
+
+    shards = Shards(args.out / "shards")
+    result: dict[str, Any] = {"target": TARGET, "rows": {}}
+    pooled = {}
+    for init in INITS:
+        runs = [run_folder(args, init, seed) for seed in SEEDS]
+        scores = [evaluate(load_folder(r), shards, r / "evaluation") for r in runs]
+        names = scores[0]["names"]
+        table = [row for r in runs for row in read_csv(r / "evaluation" / "predictions.csv")]
+        truth, predicted = (np.array([names.index(row[k]) for row in table]) for k in ("label", "predicted"))
+        people = [row["subject"] for row in table]
+        pooled[init] = predicted
+        interval = bootstrap(truth, predicted, len(names), 0, people)["uar"]
+        uars = [s["uar"] for s in scores]
+        result["rows"][init] = {"uar": uars, "mean": float(np.mean(uars)), "low": interval.low, "high": interval.high}
+    gain = paired_bootstrap(truth, pooled[INITS[0]], pooled[INITS[1]], len(names), 0, people)
+    result |= {"gain_low": gain.low, "gain_high": gain.high, "chance": 1 / len(names), "videos": scores[0]["num_videos"]}
+    result["people"] = len(set(people))
+    return result
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown."""
+    lines = [
+        f"UAR of `{result['target']}` on {result['videos']} videos of {result['people']} drawn people never seen "
+        f"(chance {100 * result['chance']:.1f} %)",
+        "",
+        f"| encoder | {' | '.join(f'seed {s}' for s in SEEDS)} | mean | 95 % interval |",
+        "|---|" + "---:|" * (len(SEEDS) + 2),
+    ]
+    for init, row in result["rows"].items():
+        cells = [f"{100 * v:.1f} %" for v in [*row["uar"], row["mean"]]]
+        lines.append(f"| {init} | {' | '.join(cells)} | {100 * row['low']:.1f} to {100 * row['high']:.1f} % |")
+    first, second = (result["rows"][init]["mean"] for init in INITS)
+    low, high = 100 * result["gain_low"], 100 * result["gain_high"]
+    verdict = "pre-training helps" if low > 0 else "pre-training hurts" if high < 0 else "no difference is shown"
+    lines += ["", f"Difference {100 * (first - second):+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}: {verdict}."]
+    return "\n".join(lines)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def show_result(args: Demo, labels: Path) -> None:
+    """The classifier in OUT/model, a film strip, and the page of one held-out video."""
+    import shutil
+
+    from mien.models import load, load_folder
+    from mien.predict.pipeline import predict_video
+
+    model = args.out / "model"
+    shutil.copytree(run_folder(args, INITS[0], SEEDS[0]) / "model", model, dirs_exist_ok=True)
+    video = next(labels.parent / row["path"] for row in read_csv(labels) if row["split"] == "test")
+    folder = load_folder(model)
+    predict_video(video, {"demo": folder.model}, args.out / "predict", hashes={"demo": folder.hash})
+    draw(args, load(args.out / "pretrain"))
+
+
+def draw(args: Demo, pretrained: Any) -> None:
+    from mien.data.shards import Shards
+    from mien.predict.strips import clips_of_shards, draw_strips, reconstruct
+
+    clips = clips_of_shards(Shards(args.out / "shards"), pretrained, 2, seed=0)
+    strips = reconstruct(pretrained, clips, None, seed=0)
+    draw_strips(strips, [c.title for c in clips], 8).save(args.out / "strips.png")
