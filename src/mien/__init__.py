@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.models import load as load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]

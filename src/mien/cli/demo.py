@@ -62,6 +62,8 @@ def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def run(args: Demo) -> dict[str, Any]:
     """Every stage; each is skipped or continued where an earlier start got to. Returns what demo.json holds."""
+    from rich.console import Console
+
     from mien.corpora.synthetic import SynthConfig, write_clips
     from mien.prepare.config import PrepareConfig, contract_for
     from mien.prepare.pipeline import prepare
@@ -75,7 +77,7 @@ def run(args: Demo) -> dict[str, Any]:
         labels = write_clips(out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects), args.workers)
     with stage(2, "prepare: find, track and align the faces", seconds):
         config = PrepareConfig(contract_for("face", None, False, Store(size=96)), audio=False)
-        show(prepare([], out / "shards", config, labels, args.workers))
+        show(prepare([], out / "shards", config, labels, args.workers), Console())
     with stage(3, "pre-train SVFAP without labels", seconds):
         pretrained = pretrain(pretrain_recipe(args), [out / "shards"], out / "pretrain", "cpu")
     with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds):
@@ -135,23 +137,24 @@ def compare(args: Demo) -> dict[str, Any]:
     from mien.protocols.classification import evaluate
 
     shards = Shards(args.out / "shards")
-    result: dict[str, Any] = {"target": TARGET, "rows": {}}
-    pooled = {}
+    rows: dict[str, Any] = {}
+    tables = {}
     for init in INITS:
         runs = [run_folder(args, init, seed) for seed in SEEDS]
-        scores = [evaluate(load_folder(r), shards, r / "evaluation") for r in runs]
-        names = scores[0]["names"]
-        table = [row for r in runs for row in read_csv(r / "evaluation" / "predictions.csv")]
-        truth, predicted = (np.array([names.index(row[k]) for row in table]) for k in ("label", "predicted"))
-        people = [row["subject"] for row in table]
-        pooled[init] = predicted
+        uars = [evaluate(load_folder(r), shards, r / "evaluation")["uar"] for r in runs]
+        tables[init] = [row for r in runs for row in read_csv(r / "evaluation" / "predictions.csv")]
+        rows[init] = {"uar": uars, "mean": float(np.mean(uars))}
+    first = tables[INITS[0]]
+    names = sorted({row["label"] for row in first})
+    people = [row["subject"] for row in first]
+    truth = np.array([names.index(row["label"]) for row in first])
+    guesses = [np.array([names.index(row["predicted"]) for row in tables[init]]) for init in INITS]
+    for init, predicted in zip(INITS, guesses, strict=True):
         interval = bootstrap(truth, predicted, len(names), 0, people)["uar"]
-        uars = [s["uar"] for s in scores]
-        result["rows"][init] = {"uar": uars, "mean": float(np.mean(uars)), "low": interval.low, "high": interval.high}
-    gain = paired_bootstrap(truth, pooled[INITS[0]], pooled[INITS[1]], len(names), 0, people)
-    result |= {"gain_low": gain.low, "gain_high": gain.high, "chance": 1 / len(names), "videos": scores[0]["num_videos"]}
-    result["people"] = len(set(people))
-    return result
+        rows[init] |= {"low": interval.low, "high": interval.high}
+    gain = paired_bootstrap(truth, guesses[0], guesses[1], len(names), 0, people)
+    counts = {"videos": len(first) // len(SEEDS), "people": len(set(people)), "chance": 1 / len(names)}
+    return {"target": TARGET, "rows": rows, "gain_low": gain.low, "gain_high": gain.high, **counts}
 
 
 def table(result: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
         Stopped or killed, the same command goes on. Started by torchrun it runs on several processes.
         """
 
-        recipe: recipes
+        recipe: recipes  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
         data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="SHARDS")]
         """One or several folders written by `mien prepare`."""
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]

@@ -106,7 +106,7 @@ class Manifest:
 
     def ok(self) -> Manifest:
         """Only the rows that hold frames."""
-        return Manifest(self.table.filter(pc.equal(self.table["status"], "ok")))
+        return Manifest(self.table.filter(pc.field("status") == "ok"))
 
     def where(self, keep: Callable[[dict[str, Any]], bool]) -> Manifest:
         return self.take([i for i, row in enumerate(self.rows()) if keep(row)])
