@@ -1,0 +1,158 @@
+"""From shards to a scored classifier, through the functions the commands call."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.manifest import Manifest
+from mien.data.shards import Shards, write_contract
+from mien.encoders.tpsbt import TPSBTConfig
+from mien.methods.svfap import SVFAPConfig
+from mien.models import load_folder
+from mien.protocols.classification import evaluate
+from mien.recipes.experiment import PretrainRecipe
+from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
+from mien.recipes.pretrain import RECIPES, pretrain, training_rows
+from mien.train.loop import TrainConfig
+from mien.train.optim import OptimConfig
+from mien.types import Geometry, UserError
+from tests.conftest import write_shards
+
+ENCODER = TPSBTConfig(dim=32, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
+PLAIN = ClassifyRecipe(
+    stride=1, drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, flip=0.0, crop_area=(0.8, 1.0),
+    optim=OptimConfig(lr=6e-2, layer_decay=None), train=TrainConfig(batch_size=12, steps=60, warmup_epochs=5, workers=1),
+)  # fmt: skip
+PRETRAIN = PretrainRecipe(
+    "svfap-micro",
+    SVFAPConfig(ENCODER, mask_ratio=0.5, stride=1, size=32, decoder_dim=16, decoder_depth=1, decoder_heads=2),
+    train=TrainConfig(batch_size=4, steps=3, workers=1),
+)
+
+
+@pytest.fixture(scope="module")
+def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty-eight clips, so that something can be learned."""
+    return write_shards(tmp_path_factory.mktemp("finetune") / "motion", num_clips=48, num_frames=16)
+
+
+@pytest.fixture(scope="module")
+def pretrained(motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "pretrained"
+    pretrain(PRETRAIN, [motion], out, "cpu")
+    return out
+
+
+def test_motion_is_learned_from_scratch_and_scored(motion, tmp_path):
+    """Each frame alone is the same in both classes: only the order of frames tells them apart."""
+    model = finetune(PLAIN, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+    folder = load_folder(model)
+    assert folder.config.spec.names == ("left", "right")
+    assert folder.config.spec.frame_period_s == pytest.approx(0.04)
+    assert folder.provenance.training_data == "drawn"
+    result = evaluate(folder, Shards(motion), tmp_path / "scores")
+    assert result["uar"] > 0.9
+    assert result["num_videos"] == 12
+    assert result["uar_95"][0] <= result["uar"] <= result["uar_95"][1]
+    written = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    assert written["provenance"]["checkpoint_hash"] == folder.hash
+    assert written["provenance"]["contract_hash"] == Shards(motion).contract.geometry.hash
+    assert (tmp_path / "scores" / "confusion.png").stat().st_size > 1000
+    lines = (tmp_path / "scores" / "predictions.csv").read_text().splitlines()
+    assert len(lines) == 13
+
+
+def test_the_encoder_begins_with_the_pre_trained_weights(motion, pretrained, tmp_path):
+    frozen = replace(PLAIN, frozen=True, train=replace(PLAIN.train, steps=2))
+    model = load_folder(finetune(frozen, FinetuneData(motion), tmp_path / "run", str(pretrained), device="cpu"))
+    before = load_folder(pretrained)
+    assert model.provenance.init == before.hash
+    old, new = before.model.encoder.state_dict(), model.model.encoder.state_dict()
+    assert all(np.array_equal(old[k], new[k]) for k in old)
+
+
+def test_best_is_chosen_on_training_people_only(motion, tmp_path):
+    recipe = replace(PLAIN, train=replace(PLAIN.train, steps=8, batch_size=4))
+    model = finetune(recipe, FinetuneData(motion, select="best"), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    best = max(r["val_uar"] for r in rows if "val_uar" in r)
+    assert load_folder(model).provenance.metrics["val_uar"] == pytest.approx(best)
+
+
+def test_failed_videos_count_as_errors(motion, tmp_path):
+    root = tmp_path / "copy"
+    root.mkdir()
+    os.symlink(motion / "shards", root / "shards")
+    rows = Manifest.read(motion).rows()
+    for row in rows[-3:]:  # three of the twelve test clips gave no face
+        row |= {"status": "no_face", "reason": "no face found", "shard": "", "row": -1, "num_frames": 0}
+    Manifest.from_rows(rows).write(root)
+    write_contract(root, Shards(motion).contract)
+    short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
+    model = finetune(short, FinetuneData(root), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+    result = evaluate(load_folder(model), Shards(root), tmp_path / "scores")
+    assert result["num_videos"] == 9
+    assert [f["reason"] for f in result["failed"]] == ["no face found"] * 3
+    assert result["war_with_failures"] == pytest.approx(result["war"] * 9 / 12)
+
+
+def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp_path):
+    short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
+    folder = load_folder(finetune(short, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
+    shards = Shards(motion)
+    shards.contract = replace(shards.contract, geometry=Geometry(crop="box", margin=0.3))
+    with pytest.raises(UserError, match="geometry differs"):
+        evaluate(folder, shards, tmp_path / "scores")
+    assert not (tmp_path / "scores").exists()
+    result = evaluate(folder, shards, tmp_path / "scores", allow_mismatch=True)
+    assert "margin" in result["contract_mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (FinetuneData(Path(), target="mood"), "no column 'mood'"),
+        (FinetuneData(Path(), split="fold"), "no column 'fold'"),
+        (FinetuneData(Path(), label_fraction=2.0), "label-fraction"),
+    ],
+)
+def test_bad_columns_are_explained(motion, tmp_path, data, words):
+    with pytest.raises(UserError, match=words):
+        finetune(PLAIN, replace(data, data=motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_crops_smaller_than_the_model_are_refused(motion, tmp_path):
+    with pytest.raises(UserError, match="32 px, the model needs 96 px"):
+        finetune(PLAIN, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=96, device="cpu")
+
+
+def test_the_test_split_is_never_pre_trained_on(motion, tmp_path):
+    train, held = training_rows([Shards(motion)], seed=0)
+    assert set(train[0].column("split")) == {"train"}
+    assert set(held[0].column("split")) == {"test"}
+    unlabelled = Shards(motion)
+    unlabelled.manifest = Manifest.from_rows([{**r, "split": None} for r in unlabelled.manifest.rows()])
+    train, held = training_rows([unlabelled], seed=0)
+    assert len(train[0]) + len(held[0]) == 48
+    assert not set(train[0].column("subject")) & set(held[0].column("subject"))
+
+
+def test_the_held_out_loss_is_recorded_with_that_of_zeros(pretrained):
+    metrics = load_folder(pretrained).provenance.metrics
+    assert metrics["held_out_ratio"] == pytest.approx(metrics["held_out_loss"] / metrics["held_out_zero_loss"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_builds_and_says_its_name(name):
+    recipe = RECIPES[name]()
+    assert recipe.name == name
+    t, h, w = recipe.method.grid
+    assert t % 4 == 0
+    assert h * 16 == w * 16 == recipe.method.size
