@@ -357,6 +357,9 @@ def test_a_worker_that_dies_costs_one_file(tmp_path):
     killer.join()
     found = {Path(r["source"]).name: (r["status"], r["reason"]) for r in rows}
     assert found == {"long.mp4": ("unreadable", "the process that read it died (SIGKILL)"), "other.mp4": ("ok", "")}
+    again = prepare([tmp_path / "long.mp4", other], tmp_path / "out", WHOLE, workers=0).rows()
+    assert {r["status"] for r in again} == {"ok"}  # nothing is lost: the next run tries it once more
+    assert sum(r["num_frames"] for r in again) == 1503
 
 
 def test_command_line(tmp_path, capsys):

@@ -116,9 +116,12 @@ def _pack(packer: Packer, group: list[Source], tick: Callable[[float], None]):
     return [(s, [failure(s, c, status, reason) for c in s.cuts]) for s in group]
 
 
-def died(job: Job, out: Path, reason: str) -> None:
-    """Records the sources of a job whose process did not survive them."""
-    rows = []
+DIED = "the process that read it died"
+
+
+def died(job: Job, out: Path, how: str) -> None:
+    """Records the sources of a job whose process did not survive them; the next run tries them again."""
+    rows, reason = [], f"{DIED} ({how})"
     for s in job.sources:
         found = [failure(s, c, "unreadable", reason) for c in s.cuts]
         rows += [{**row, "key": s.key(job.settings), "path": s.path} for row in found]

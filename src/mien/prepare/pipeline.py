@@ -14,7 +14,7 @@ from mien.data.manifest import Manifest
 from mien.data.shards import read_contract, write_contract
 from mien.prepare.config import PrepareConfig, check
 from mien.prepare.faces import detector_for
-from mien.prepare.job import make_jobs, read_parts, settings_of, sweep
+from mien.prepare.job import DIED, make_jobs, read_parts, settings_of, sweep
 from mien.prepare.labels import label_columns
 from mien.prepare.pack import failure_row
 from mien.prepare.pool import run_jobs
@@ -69,6 +69,7 @@ def prepare(
         claim(out, config.contract)
         sweep(out)
         settings = settings_of(config)
+        forget_died(out)
         finished = current_keys(read_parts(out), plan)
         todo = [s for s in plan.sources if s.key(settings) not in finished]
         workers = (os.cpu_count() or 1) if workers is None else workers
@@ -121,6 +122,13 @@ def differences(have: CropContract, want: CropContract) -> str:
         a, b = asdict(getattr(have, part)), asdict(getattr(want, part))
         pairs += [f"{k} is {a[k]!r} there and {b[k]!r} here" for k in a if a[k] != b[k]]
     return ", ".join(pairs) or "one is verified, the other assumed"
+
+
+def forget_died(out: Path) -> None:
+    """Files whose process died (out of memory, killed by hand) are tried again: the next machine may bear them."""
+    for stem, rows in read_parts(out).items():
+        if all(row["reason"].startswith(DIED) for row in rows):
+            (out / "parts" / f"{stem}.parquet").unlink()
 
 
 def current_keys(parts: dict[str, list[dict[str, Any]]], plan: Plan) -> set[str]:

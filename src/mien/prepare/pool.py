@@ -124,7 +124,7 @@ def _bury(slot: Slot, queue: deque[Job], out: Path, tick: Callable[[float], None
         return
     code = slot.process.exitcode or 0
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    died(job, out, f"the process that read it died ({how})")
+    died(job, out, how)
     tick(job.size)
 
 
