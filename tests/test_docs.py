@@ -1,0 +1,152 @@
+"""The documents say what is true: `pytest tests/test_docs.py`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mien.cli.main import VERBS, run
+from tests.cli.options import RECIPES, read_snapshot
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+FINETUNE = ROOT / "docs" / "finetune.md"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^    (mien .*)$", re.MULTILINE)
+
+# What README's commands get so that the whole path fits a test: two steps of a model of a few thousand weights.
+TWO_STEPS = "--steps 2 --batch-size 2 --workers 0 --device cpu"
+TINY = {
+    "prepare": "--size 32 --workers 0 --no-audio",
+    "pretrain": f"{TWO_STEPS} --method.size 32 --method.encoder.dim 16 --method.encoder.num-heads 2 "
+    "--method.encoder.depths 1 1 1 --method.mask-ratio 0.5 --method.decoder-dim 16 --method.decoder-heads 2",
+    "finetune": TWO_STEPS,
+    "evaluate": "--device cpu",
+    "predict": "--device cpu",
+}
+
+
+def fenced(text: str, language: str = "sh") -> list[str]:
+    return [body for name, body in FENCED.findall(text) if name == language]
+
+
+def section(page: Path, title: str) -> str:
+    """The text under a heading."""
+    return page.read_text().split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def commands(text: str) -> list[str]:
+    """Every ``mien ...`` line of the code blocks, without what is explained after it."""
+    lines = [line for _, body in FENCED.findall(text) for line in body.splitlines()]
+    found = [line.strip() for line in lines if line.startswith("mien ")] + INDENTED.findall(FENCED.sub("", text))
+    return [re.split(r"\s{3,}|\s+#", line)[0] for line in found]
+
+
+ALL_COMMANDS = [(page.relative_to(ROOT), line) for page in PAGES for line in commands(page.read_text())]
+
+
+def test_the_pages_hold_commands():
+    assert {page.name for page, _ in ALL_COMMANDS} >= {"README.md", "pretrain.md", "finetune.md", "prepare.md"}
+
+
+@pytest.mark.parametrize(("page", "line"), ALL_COMMANDS, ids=[f"{p.name}: {line}" for p, line in ALL_COMMANDS])
+def test_commands_of_the_pages_exist(page: Path, line: str):
+    verb, *words = shlex.split(line.replace("[", "").replace("]", ""))[1:]
+    assert verb in VERBS or verb in ("VERB", "--help", "--version")
+    if verb not in VERBS:
+        return
+    recipe = (words[0],) if verb in RECIPES and words[0] != "RECIPE" else ()
+    known = read_snapshot()
+    allowed = known[verb, *recipe] if (verb, *recipe) in known else set.union(*(known[verb, r] for r in RECIPES[verb]))
+    assert {w.split("=")[0] for w in words if w.startswith("-")} <= allowed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_pictures_are_there(page: Path):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", FENCED.sub("", page.read_text()))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_folder_tree_is_the_one_there_is():
+    tree = fenced(section(README, "The folders"), "text")[0]
+    inside = tree[tree.index("src/mien/") : tree.index("tests/")]
+    shown = set(re.findall(r"\b([a-z]+)/", inside)) - {"src", "mien"}
+    real = {p.parent.name for p in (ROOT / "src" / "mien").glob("*/__init__.py")}
+    assert shown == real
+    assert {f for f in re.findall(r"\b[a-z]+\.py\b", inside)} <= {p.name for p in (ROOT / "src" / "mien").glob("*.py")}
+    assert all((ROOT / name).exists() for name in re.findall(r"^(\S+)", tree, re.MULTILINE))
+
+
+def test_every_dependency_is_in_third_party():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    table = re.findall(r"^\| ([\w.-]+) \|", (ROOT / "THIRD_PARTY.md").read_text(), re.MULTILINE)
+    assert {re.split(r"[<>=!~ \[]", name)[0].lower() for name in wanted} <= {name.lower() for name in table}
+
+
+def test_citation_is_valid():
+    """The required fields of Citation File Format 1.2.0, for the software and for each reference."""
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cff["cff-version"] == "1.2.0"
+    assert cff["type"] == "software"
+    assert cff["license"] == "Apache-2.0"
+    for work in [cff, *cff["references"]]:
+        assert work["title"]
+        assert work["authors"]
+        assert all({"given-names", "family-names"} <= set(a) or "name" in a for a in work["authors"])
+    assert cff["message"]
+    titles = " ".join(r["title"] for r in cff["references"])
+    assert all(name in titles for name in ("SVFAP", "MAE-DFER", "Spatial Reserve Pooling", "SS-VAERR"))
+    assert cff["version"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def draw_own_videos(folder: Path) -> None:
+    """Eight drawn clips of four people, with a table like the one README shows."""
+    assert (
+        run(["synth", "--out", str(folder), "--clips", "8", "--subjects", "4", "--frames", "24", "--workers", "1"]) == 0
+    )
+    with open(folder / "labels.csv", newline="") as file:
+        drawn = [row for row in csv.DictReader(file)]
+    header = fenced(section(README, "Your own data"), "csv")[0].splitlines()[0].split(",")
+    labels = ("smile", "neutral")
+    with open(folder / "labels.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, header)
+        writer.writeheader()
+        for i, row in enumerate(drawn):
+            label = labels[(i + i // 4) % 2]
+            writer.writerow({**{k: row[k] for k in ("path", "subject", "split")}, "label": label})
+
+
+def test_your_own_data_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """README's commands, sizes made small by options put after them; then the Python of README and of the fine-tuning page."""
+    monkeypatch.chdir(tmp_path)
+    draw_own_videos(tmp_path / "videos")
+    shutil.copy(min((tmp_path / "videos" / "clips").glob("*.mp4")), tmp_path / "my.mp4")
+    lines = [line for line in fenced(section(README, "Your own data"))[0].splitlines() if line]
+    verbs = [line.split()[1] for line in lines]
+    assert verbs == ["prepare", "pretrain", "finetune", "evaluate", "predict"]
+    for line, verb in zip(lines, verbs, strict=True):
+        assert run([*shlex.split(line)[1:], *TINY[verb].split()]) == 0, line
+    evaluation = json.loads((tmp_path / "runs/classify/model/evaluation/evaluation.json").read_text())
+    assert evaluation["num_videos"] == 2
+    with open(tmp_path / "out/my/timeline.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all(abs(float(r["p_smile"]) + float(r["p_neutral"]) - 1) < 1e-3 for r in rows)
+    assert "trained only on drawn faces" in (tmp_path / "out/my/report.html").read_text()
+    names: dict[str, Any] = {}
+    for code in fenced(section(README, "Your own data"), "python") + fenced(FINETUNE.read_text(), "python"):
+        exec(code, names)
+        assert names["model"].spec.names == ("neutral", "smile")
+    assert names["logits"].shape == (1, 2)
