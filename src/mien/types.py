@@ -22,11 +22,24 @@ DetectorName = Literal["centerface", "given", "none"]
 Origin = Literal["drawn", "recorded", "mixed"]
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Bad input from the person at the keyboard. The command line prints it without a traceback and exits with 2.
+
+    No ValueError, because the option parser would catch that and print it in a frame of its own.
 
     The message says what was received, what is allowed and what to do.
     """
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises UserError with `message` unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def option(field: str) -> str:
+    """The command-line name of a config field."""
+    return f"--{field.replace('_', '-')}"
 
 
 class Interrupted(Exception):

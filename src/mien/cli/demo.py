@@ -69,8 +69,9 @@ def run(args: Demo) -> dict[str, Any]:
     from mien.prepare.pipeline import prepare
     from mien.prepare.report import show
     from mien.recipes.pretrain import pretrain
-    from mien.types import Store
+    from mien.types import Store, require
 
+    require(0 < args.label_fraction <= 1, f"--label-fraction {args.label_fraction:g}: give a number above 0 and up to 1")
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
     with stage(1, "draw videos", seconds):

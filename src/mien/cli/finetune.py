@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from mien.cli.main import say_once
+
 
 def main(argv: list[str]) -> int:
     from mien.encoders.tpsbt import tpsbt_base, tpsbt_micro, tpsbt_small, tpsbt_tiny
@@ -36,5 +38,5 @@ def main(argv: list[str]) -> int:
     args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=(tyro.conf.OmitSubcommandPrefixes,))
     encoder, size = encoders[args.encoder]
     model = finetune(args.settings, args.rows, args.out, args.init, encoder(), size, args.device, args.recipe)
-    print(f"model: {model}")
+    say_once(f"model: {model}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from mien import __version__
@@ -26,6 +27,12 @@ def usage() -> str:
     lines = [f"  mien {verb:<{width}}  {text}" for verb, text in VERBS.items()]
     return "\n".join([f"mien {__version__}: face video to apparent expression, and to better models", "", *lines, "",
                       "mien VERB --help lists the options of a verb."])  # fmt: skip
+
+
+def say_once(text: str) -> None:
+    """Prints, in the first of the processes that torchrun started."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text)
 
 
 def run(argv: list[str]) -> int:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from mien.cli.main import say_once
+
 
 def main(argv: list[str]) -> int:
     from mien.recipes.pretrain import RECIPES, pretrain
@@ -28,5 +30,6 @@ def main(argv: list[str]) -> int:
 
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    print(f"model: {pretrain(args.recipe, args.data, args.out, args.device)}")
+    model = pretrain(args.recipe, args.data, args.out, args.device)
+    say_once(f"model: {model}")
     return 0

@@ -35,9 +35,12 @@ def synth(
     from rich.progress import Progress
 
     from mien.corpora.synthetic import SynthConfig, draw_picture, write_clips
+    from mien.types import require
 
     config = SynthConfig(clips, subjects, seed, frames, fps, size)
     config.check()
+    kinds = (".png", ".jpg", ".jpeg")
+    require(picture is None or picture.suffix.lower() in kinds, f"--picture {picture}: give a name that ends in .png or .jpg")
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing", total=clips)
         labels = write_clips(out, config, workers, lambda: bar.advance(task))

@@ -25,6 +25,7 @@ from mien.layers.init import truncated_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import sinusoid
 from mien.layers.temporal import TemporalDownsample
+from mien.types import require
 
 SPATIAL_ATTENTION_HIDDEN = 128  # official.md section 1 #4; the paper's parameter count needs it
 
@@ -42,6 +43,18 @@ class TPSBTConfig:
     channels: int = 3
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
+
+    def __post_init__(self) -> None:
+        heads = f"encoder of width {self.dim} with {self.num_heads} heads: give a width that the heads divide"
+        require(self.num_heads >= 1 and self.dim >= 1 and self.dim % self.num_heads == 0, heads)
+        require(min(self.depths) >= 1 and self.bottlenecks >= 1, "encoder depths and bottlenecks: give 1 or more")
+        require(0 <= self.drop_path < 1, f"drop path {self.drop_path:g}: give a number from 0 to below 1")
+
+    def check_clip(self, num_frames: int, size: int) -> None:
+        """Raises UserError for clips that the tubes and the temporal pyramid do not divide."""
+        t, h, w = self.tube
+        require(num_frames >= 1 and num_frames % (4 * t) == 0, f"{num_frames} frames: give a multiple of {4 * t}")
+        require(size >= 1 and size % h == 0 and size % w == 0, f"size {size} px: give a multiple of {max(h, w)}")
 
     def build(self) -> TPSBT:
         return TPSBT(self)

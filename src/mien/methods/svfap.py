@@ -25,7 +25,7 @@ from mien.layers.patch import Grid, patchify, unpatchify
 from mien.layers.temporal import upsample_nearest
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
 from mien.transforms.augment import Augment
-from mien.types import IMAGENET_MEAN, IMAGENET_STD
+from mien.types import IMAGENET_MEAN, IMAGENET_STD, require
 
 # Pairs of crop sides of the published multi-scale crop: 160, 140, 120, 105 of 160 (official.md 4.2).
 MULTI_SCALE = (1.0, 0.875, 0.75, 0.66)
@@ -45,6 +45,16 @@ class SVFAPConfig:
     decoder_heads: int = 6
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        self.encoder.check_clip(self.num_frames, self.size)
+        require(self.stride >= 1, f"stride {self.stride}: give 1 or more")
+        spatial = self.grid[1] * self.grid[2]
+        sees = spatial - int(self.mask_ratio * spatial)
+        require(0 < sees < spatial, f"mask-ratio {self.mask_ratio:g} shows {sees} of {spatial} tubes: give a number between 0 and 1")
+        heads = f"decoder of width {self.decoder_dim} with {self.decoder_heads} heads: give a width that the heads divide"
+        require(self.decoder_heads >= 1 and self.decoder_dim % self.decoder_heads == 0, heads)
+        require(self.decoder_depth >= 1, f"decoder depth {self.decoder_depth}: give 1 or more")
 
     def build(self) -> SVFAP:
         return SVFAP(self)

@@ -83,7 +83,8 @@ def find_model(name: Path | str) -> Path:
     if path.exists():
         hint = "the run has not finished" if (path / "experiment.json").is_file() else "give a model or run folder"
         raise UserError(f"{name} holds no model (model.safetensors and config.json): {hint}")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+    # runs/clasify is a slip of the finger in a folder of ours, not an organisation on the hub.
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not path.parent.exists():
         return _from_hub(str(name))
     raise UserError(f"{name} is not there: give a model folder, a run folder, or a hub id such as organisation/name")
 
@@ -117,7 +118,7 @@ def load_folder(name: Path | str) -> ModelFolder:
         data = json.loads((path / "config.json").read_text())
         config = from_json(data["learner"], CLASSES)
         provenance = from_json(data["provenance"], CLASSES)
-    except (ValueError, KeyError, TypeError) as error:
+    except (UserError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path / 'config.json'} is damaged or not ours: {error}") from None
     if not isinstance(config, LEARNERS):
         raise UserError(f"{path / 'config.json'} describes a {type(config).__name__}, not a model")

@@ -19,7 +19,7 @@ from mien.prepare.labels import label_columns
 from mien.prepare.pack import failure_row
 from mien.prepare.pool import run_jobs
 from mien.prepare.sources import Plan, make_plan
-from mien.types import CropContract, UserError
+from mien.types import CropContract, UserError, require
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def prepare(
     """
     config, out = config or PrepareConfig(), Path(out)
     check(config)
+    require(workers is None or workers >= 0, f"--workers {workers}: give 0 (this process alone) or more")
     plan = make_plan(videos, None if labels is None else Path(labels), config)
     detector_for(config)  # a wrong boxes file is found here, not in a worker
     with writing(out):

@@ -15,7 +15,7 @@ from mien.methods.svfap import SVFAPConfig
 from mien.tasks.classify import ClassifyConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.types import UserError
+from mien.types import UserError, require
 
 # What may change between two starts of the same run without changing its numbers.
 FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien"}
@@ -56,9 +56,11 @@ def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str
         lines = list(_differences(_fixed(there["resolved"]), _fixed(resolved)))
         if lines:
             raise UserError(
-                f"{out} holds another run; it differs in {'; '.join(lines[:5])}. Give another --out, or delete {out} to start over"
+                f"{out} holds another run; it differs in {'; '.join(lines[:5])}. "
+                f"Give another --out, or delete {out} to start over"
             )
         return hashed
+    require(not out.is_file(), f"{out} is a file: give a folder for the run")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no run: give a new folder")
     out.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ from mien.train.optim import OptimConfig
 from mien.transforms.augment import Augment
 from mien.transforms.mix import Mix
 from mien.transforms.randaugment import RandAugment
-from mien.types import LabelSpec, UserError
+from mien.types import LabelSpec, UserError, option, require
 
 VALIDATION_SHARE = 0.15  # of the training subjects, for --select best
 
@@ -68,8 +68,17 @@ class ClassifyRecipe:
     )
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=lambda: TrainConfig(batch_size=96))
 
+    def __post_init__(self) -> None:
+        for name in ("num_frames", "stride", "views"):
+            require(getattr(self, name) >= 1, f"{option(name)} {getattr(self, name)}: give 1 or more")
+        for name in ("label_smoothing", "erase", "flip"):
+            require(0 <= getattr(self, name) <= 1, f"{option(name)} {getattr(self, name):g}: give a number from 0 to 1")
+        require(0 <= self.drop_path < 1, f"--drop-path {self.drop_path:g}: give a number from 0 to below 1")
+        require(self.mixup >= 0 and self.cutmix >= 0, "--mixup and --cutmix: give 0 (off) or more")
+        low, high = self.crop_area
+        require(0 < low <= high <= 1, f"--crop-area {low:g} {high:g}: give two rising numbers above 0 and up to 1")
 
-RECIPES = {"classify": ClassifyRecipe}
+
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,7 @@ def select_rows(shards: Shards, data: FinetuneData, seed: int) -> tuple[Manifest
 def resolve(recipe: ClassifyRecipe, start: _Start, shards: Shards, train: Manifest, target: str) -> FinetuneExperiment:
     """The complete experiment. Raises UserError where the shards cannot serve the model's size or colour."""
     fps, size = median_fps(train), recipe.size or start.size
+    start.encoder.check_clip(recipe.num_frames, size)
     spec = LabelSpec(
         names=class_names(train, target), target=target, num_frames=recipe.num_frames, stride=recipe.stride,
         frame_period_s=1 / fps, size=size, views=recipe.views, training_data=_origin(start, train),

@@ -21,7 +21,7 @@ from mien.recipes.experiment import PretrainRecipe, open_run
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
 from mien.train.optim import OptimConfig
-from mien.types import UserError
+from mien.types import UserError, require
 
 HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no test split
 HELD_OUT_CLIPS = 512
@@ -61,6 +61,14 @@ def svfap_micro() -> PretrainRecipe:
 
 
 RECIPES = {recipe().name: recipe for recipe in (svfap_base, svfap_small, svfap_tiny, svfap_micro)}
+
+
+def check_store(shards: Shards, method: SVFAPConfig) -> None:
+    """Raises UserError for crops smaller than the method's clips, or grey ones for a colour encoder."""
+    store = shards.contract.store
+    wanted = f"prepare again with --size {method.size}, in colour"
+    require(store.size >= method.size, f"{shards.root} holds crops of {store.size} px, the recipe needs {method.size}: {wanted}")
+    require(store.color or method.encoder.channels == 1, f"{shards.root} holds grey crops, the recipe needs colour: {wanted}")
 
 
 def training_rows(shards: Sequence[Shards], seed: int) -> tuple[list[Manifest], list[Manifest]]:
@@ -125,6 +133,8 @@ def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: st
         UserError: bad shards, another run in `out`, batch sizes that do not divide.
     """
     name, shards = recipe.name, [Shards(path) for path in data]
+    for folder in shards:
+        check_store(folder, recipe.method)
     train, held = training_rows(shards, recipe.train.seed)
     info = {
         "shards": [str(p) for p in data],

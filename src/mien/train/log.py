@@ -40,7 +40,7 @@ class RunLog:
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
         temporary.replace(self.path)
-        self._file = open(self.path, "a")
+        self._file = open(self.path, "a")  # noqa: SIM115  (open as long as the run; `close` closes it)
         self._board = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
         self._console = Console(stderr=True)
         self._status = self._console.status("starting") if self._console.is_terminal else None

@@ -23,7 +23,7 @@ from mien.train.distributed import World, distribute, unsynchronised
 from mien.train.log import RunLog
 from mien.train.optim import OptimConfig, build_optimizer, set_lr
 from mien.train.schedule import warmup_cosine
-from mien.types import Interrupted, UserError
+from mien.types import Interrupted, UserError, option, require
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,15 @@ class TrainConfig:
     save_every_s: float = 600.0
     evaluate_every: int = 500
 
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "log_every", "save_every_steps", "evaluate_every"):
+            require(getattr(self, name) >= 1, f"{option(name)} {getattr(self, name)}: give 1 or more")
+        require(self.steps is None or self.steps >= 1, f"--steps {self.steps}: give 1 or more")
+        require(self.epochs > 0, f"--epochs {self.epochs:g}: give a number above 0")
+        for name in ("warmup_epochs", "seed", "workers", "save_every_s"):
+            require(getattr(self, name) >= 0, f"{option(name)} {getattr(self, name):g}: give 0 or more")
+
     def total_steps(self, num_clips: int) -> int:
-        if self.steps is not None and self.steps < 1 or self.epochs <= 0 or self.batch_size < 1:
-            raise UserError(
-                f"steps {self.steps}, epochs {self.epochs}, batch size {self.batch_size}: give positive numbers"
-            )
         return self.steps or max(1, round(self.epochs * num_clips / self.batch_size))
 
     def warmup_steps(self, num_clips: int) -> int:

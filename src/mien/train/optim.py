@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mien.types import require
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -20,6 +22,14 @@ class OptimConfig:
     layer_decay: float | None = None
     """Factor per encoder layer below the head at fine-tuning; 0.75 in the published recipe."""
     clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "min_lr", "weight_decay"):
+            require(getattr(self, name) >= 0, f"--optim.{name.replace('_', '-')} {getattr(self, name):g}: give 0 or more")
+        require(all(0 <= b < 1 for b in self.betas), f"--optim.betas {self.betas}: give two numbers from 0 to below 1")
+        decay, norm = self.layer_decay, self.clip_norm
+        require(decay is None or 0 < decay <= 1, f"--optim.layer-decay {decay}: give a number above 0 and up to 1")
+        require(norm is None or norm > 0, f"--optim.clip-norm {norm}: give a number above 0")
 
 
 def layer_scales(learner: Any, layer_decay: float | None) -> dict[str, float]:
