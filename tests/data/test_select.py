@@ -102,7 +102,8 @@ def test_another_geometry_is_refused_with_the_way_out():
 
 
 @pytest.mark.parametrize(
-    ("store", "words"), [(Store(size=64), "64 px"), (Store(color=False), "grey"), (Store(fps=2.0), "2 frames per second")]
+    ("store", "words"),
+    [(Store(size=64), "64 px"), (Store(color=False), "grey"), (Store(fps=2.0), "2 frames per second")],
 )
 def test_a_poorer_store_is_refused(store, words):
     spec = LabelSpec(names=("a", "b"), size=96)

@@ -19,7 +19,10 @@ SPEC = LabelSpec(
     names=("calm", "glad"), target="mood", size=32, stride=2, frame_period_s=0.04, training_data="drawn",
     contract=CropContract(Geometry(margin=0.2)),
 )  # fmt: skip
-CONFIGS = [ClassifyConfig(spec=SPEC, encoder=ENCODER), SVFAPConfig(encoder=ENCODER, size=32, decoder_heads=2, decoder_dim=16)]
+CONFIGS = [
+    ClassifyConfig(spec=SPEC, encoder=ENCODER),
+    SVFAPConfig(encoder=ENCODER, size=32, decoder_heads=2, decoder_dim=16),
+]
 PROVENANCE = Provenance((SPEC.contract,), "drawn", ("0123",), "classify", "4567", "", {"val_uar": 0.5})
 
 
@@ -32,7 +35,10 @@ def test_round_trip(config, tmp_path):
         assert folder.config == config
         assert folder.provenance == PROVENANCE
         assert not folder.model.training
-        assert all(torch.equal(a, b) for a, b in zip(folder.model.state_dict().values(), model.state_dict().values(), strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(folder.model.state_dict().values(), model.state_dict().values(), strict=True)
+        )
     assert folder.hash == model_hash(tmp_path / "run")
 
 
@@ -48,7 +54,13 @@ def test_load_returns_logits(tmp_path):
 def test_the_card_says_what_it_is_and_is_not(tmp_path):
     save_model(tmp_path, CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
     card = (tmp_path / "README.md").read_text()
-    for words in ("`calm`, `glad`", "trained only on faces drawn by code", "margin 0.2", "16 frames, one every 0.080 s", "val_uar: 0.5"):
+    for words in (
+        "`calm`, `glad`",
+        "trained only on faces drawn by code",
+        "margin 0.2",
+        "16 frames, one every 0.080 s",
+        "val_uar: 0.5",
+    ):
         assert words in card
 
 
@@ -80,6 +92,8 @@ def test_a_hub_id_without_a_network_is_one_clear_line(monkeypatch):
     code = "import mien, mien.types\ntry: mien.load('nobody/nothing')\nexcept mien.types.UserError as e: print(e)"
     import subprocess
 
-    done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("nobody/nothing is no local folder")

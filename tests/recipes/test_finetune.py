@@ -79,7 +79,9 @@ def test_the_encoder_begins_with_the_pre_trained_weights(motion, pretrained, tmp
 
 def test_best_is_chosen_on_training_people_only(motion, tmp_path):
     recipe = replace(PLAIN, train=replace(PLAIN.train, steps=8, batch_size=4))
-    model = finetune(recipe, FinetuneData(motion, select="best"), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+    model = finetune(
+        recipe, FinetuneData(motion, select="best"), tmp_path / "run", encoder=ENCODER, size=32, device="cpu"
+    )
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     best = max(r["val_uar"] for r in rows if "val_uar" in r)
     assert load_folder(model).provenance.metrics["val_uar"] == pytest.approx(best)
@@ -104,7 +106,9 @@ def test_failed_videos_count_as_errors(motion, tmp_path):
 
 def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp_path):
     short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
-    folder = load_folder(finetune(short, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
+    folder = load_folder(
+        finetune(short, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+    )
     shards = Shards(motion)
     shards.contract = replace(shards.contract, geometry=Geometry(crop="box", margin=0.3))
     with pytest.raises(UserError, match="geometry differs"):

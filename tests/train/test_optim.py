@@ -28,7 +28,12 @@ def test_layer_decay_of_the_base_model():
     scales = layer_scales(model, 0.75)
     assert scales["encoder.patch_embed.proj.weight"] == pytest.approx(0.0017838, rel=1e-4)
     assert scales["encoder.blocks.20.norm1.weight"] == 0.75
-    top = ("encoder.temporal_downsamples.0.weight", "encoder.spatial_downsamples.1.mlp.fc1.weight", "fc_norm.bias", "head.weight")
+    top = (
+        "encoder.temporal_downsamples.0.weight",
+        "encoder.spatial_downsamples.1.mlp.fc1.weight",
+        "fc_norm.bias",
+        "head.weight",
+    )
     assert {scales[name] for name in top} == {1.0}
 
 
@@ -38,7 +43,9 @@ def test_one_dimensional_tensors_are_not_decayed():
     optimizer = build_optimizer(model, OptimConfig(layer_decay=0.75))
     for group in optimizer.param_groups:
         assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}
-    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == sum(p.numel() for p in model.parameters())
+    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == sum(
+        p.numel() for p in model.parameters()
+    )
     set_lr(optimizer, 2.0)
     assert {g["lr"] for g in optimizer.param_groups} == {2.0 * 0.75**k for k in range(23)}
 

@@ -71,7 +71,9 @@ def run(args: Demo) -> dict[str, Any]:
     from mien.recipes.pretrain import pretrain
     from mien.types import Store, require
 
-    require(0 < args.label_fraction <= 1, f"--label-fraction {args.label_fraction:g}: give a number above 0 and up to 1")
+    require(
+        0 < args.label_fraction <= 1, f"--label-fraction {args.label_fraction:g}: give a number above 0 and up to 1"
+    )
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
     with stage(1, "draw videos", seconds):
@@ -173,7 +175,10 @@ def table(result: dict[str, Any]) -> str:
     first, second = (result["rows"][init]["mean"] for init in INITS)
     low, high = 100 * result["gain_low"], 100 * result["gain_high"]
     verdict = "pre-training helps" if low > 0 else "pre-training hurts" if high < 0 else "no difference is shown"
-    lines += ["", f"Difference {100 * (first - second):+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}: {verdict}."]
+    lines += [
+        "",
+        f"Difference {100 * (first - second):+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}: {verdict}.",
+    ]
     return "\n".join(lines)
 
 

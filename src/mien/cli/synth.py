@@ -40,7 +40,10 @@ def synth(
     config = SynthConfig(clips, subjects, seed, frames, fps, size)
     config.check()
     kinds = (".png", ".jpg", ".jpeg")
-    require(picture is None or picture.suffix.lower() in kinds, f"--picture {picture}: give a name that ends in .png or .jpg")
+    require(
+        picture is None or picture.suffix.lower() in kinds,
+        f"--picture {picture}: give a name that ends in .png or .jpg",
+    )
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing", total=clips)
         labels = write_clips(out, config, workers, lambda: bar.advance(task))

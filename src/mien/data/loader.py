@@ -60,7 +60,7 @@ class ClipLoader:
         pin: bool = False,
     ):
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
-        self.num_clips, self.accumulate = len(clips), accumulate
+        self.num_clips, self.clip_ids, self.accumulate = len(clips), clips.clip_ids, accumulate
         self._batches = _Batches(Reader(clips, dict(views), seed, strict=False), workers, targets or {}, pin)
         self._order = lru_cache(maxsize=4)(self._permutation)
 

@@ -43,6 +43,8 @@ class SVFAPConfig:
     decoder_dim: int = 384
     decoder_depth: int = 4
     decoder_heads: int = 6
+    scales: tuple[float, ...] = MULTI_SCALE
+    """Sides of the random crops as fractions of the frame; (1,) leaves frames as they are."""
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 
@@ -51,9 +53,17 @@ class SVFAPConfig:
         require(self.stride >= 1, f"stride {self.stride}: give 1 or more")
         spatial = self.grid[1] * self.grid[2]
         sees = spatial - int(self.mask_ratio * spatial)
-        require(0 < sees < spatial, f"mask-ratio {self.mask_ratio:g} shows {sees} of {spatial} tubes: give a number between 0 and 1")
-        heads = f"decoder of width {self.decoder_dim} with {self.decoder_heads} heads: give a width that the heads divide"
+        require(
+            0 < sees < spatial,
+            f"mask-ratio {self.mask_ratio:g} shows {sees} of {spatial} tubes: give a number between 0 and 1",
+        )
+        heads = (
+            f"decoder of width {self.decoder_dim} with {self.decoder_heads} heads: give a width that the heads divide"
+        )
         require(self.decoder_heads >= 1 and self.decoder_dim % self.decoder_heads == 0, heads)
+        require(
+            bool(self.scales) and all(0 < s <= 1 for s in self.scales), f"scales {self.scales}: give numbers up to 1"
+        )
         require(self.decoder_depth >= 1, f"decoder depth {self.decoder_depth}: give 1 or more")
 
     def build(self) -> SVFAP:
@@ -84,7 +94,7 @@ class SVFAP(nn.Module):
 
     def views(self) -> dict[str, View]:
         c = self.config
-        augment = Augment(size=c.size, crop="multi_scale", scales=MULTI_SCALE, mean=c.mean, std=c.std)
+        augment = Augment(size=c.size, crop="multi_scale", scales=c.scales, mean=c.mean, std=c.std)
         mask = TubeMask(c.grid[1], c.grid[2], c.mask_ratio)
         return {"clip": View(c.num_frames, c.stride, "pretrain", augment, mask)}
 

@@ -79,8 +79,6 @@ class ClassifyRecipe:
         require(0 < low <= high <= 1, f"--crop-area {low:g} {high:g}: give two rising numbers above 0 and up to 1")
 
 
-
-
 @dataclass(frozen=True)
 class FinetuneData:
     """Which rows are trained on."""

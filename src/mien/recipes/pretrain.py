@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from mien.data.dataset import ClipSet
 from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
@@ -67,8 +68,14 @@ def check_store(shards: Shards, method: SVFAPConfig) -> None:
     """Raises UserError for crops smaller than the method's clips, or grey ones for a colour encoder."""
     store = shards.contract.store
     wanted = f"prepare again with --size {method.size}, in colour"
-    require(store.size >= method.size, f"{shards.root} holds crops of {store.size} px, the recipe needs {method.size}: {wanted}")
-    require(store.color or method.encoder.channels == 1, f"{shards.root} holds grey crops, the recipe needs colour: {wanted}")
+    require(
+        store.size >= method.size,
+        f"{shards.root} holds crops of {store.size} px, the recipe needs {method.size}: {wanted}",
+    )
+    require(
+        store.color or method.encoder.channels == 1,
+        f"{shards.root} holds grey crops, the recipe needs colour: {wanted}",
+    )
 
 
 def training_rows(shards: Sequence[Shards], seed: int) -> tuple[list[Manifest], list[Manifest]]:
@@ -183,8 +190,16 @@ def micro_batch(config: TrainConfig, processes: int) -> int:
 def prepared(loader: ClipLoader, views: dict[str, Any], where: World) -> Any:
     """The loader's batches on the device, as `fit` wants them."""
 
+    known: set[int] = set()
+
     def batches(start: int, stop: int) -> Iterator[dict[str, Any]]:
         for batch in loader.batches(start, stop - start):
+            for row in set(batch["index"][batch.pop("replaced") > 0].tolist()) - known:
+                known.add(row)
+                clip_id = loader.clip_ids[row]
+                Console(stderr=True).print(
+                    f"broken frames in {clip_id}: their neighbours take their place", soft_wrap=True
+                )
             yield prepare_batch(batch, views, where.device)
 
     return batches

@@ -25,7 +25,9 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "min_lr", "weight_decay"):
-            require(getattr(self, name) >= 0, f"--optim.{name.replace('_', '-')} {getattr(self, name):g}: give 0 or more")
+            require(
+                getattr(self, name) >= 0, f"--optim.{name.replace('_', '-')} {getattr(self, name):g}: give 0 or more"
+            )
         require(all(0 <= b < 1 for b in self.betas), f"--optim.betas {self.betas}: give two numbers from 0 to below 1")
         decay, norm = self.layer_decay, self.clip_norm
         require(decay is None or 0 < decay <= 1, f"--optim.layer-decay {decay}: give a number above 0 and up to 1")
