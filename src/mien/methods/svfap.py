@@ -55,7 +55,7 @@ class SVFAPConfig:
         sees = spatial - int(self.mask_ratio * spatial)
         require(
             0 < sees < spatial,
-            f"mask-ratio {self.mask_ratio:g} shows {sees} of {spatial} tubes: give a number between 0 and 1",
+            f"mask-ratio {self.mask_ratio:g} shows {sees} of {spatial} tubes: give one between 0 and 1",
         )
         heads = (
             f"decoder of width {self.decoder_dim} with {self.decoder_heads} heads: give a width that the heads divide"
