@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,8 @@ def test_the_encoder_begins_with_the_pre_trained_weights(motion, pretrained, tmp
     model = load_folder(finetune(frozen, FinetuneData(motion), tmp_path / "run", str(pretrained), device="cpu"))
     before = load_folder(pretrained)
     assert model.provenance.init == before.hash
-    old, new = before.model.encoder.state_dict(), model.model.encoder.state_dict()
+    encoders: list[Any] = [before.model.encoder, model.model.encoder]
+    old, new = (encoder.state_dict() for encoder in encoders)
     assert all(np.array_equal(old[k], new[k]) for k in old)
 
 
