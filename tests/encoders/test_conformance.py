@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.encoders.tpsbt import TPSBTConfig
 
@@ -31,6 +32,13 @@ def keep() -> Tensor:
     return torch.tensor([[0, 3, 4], [1, 2, 5]])
 
 
+def idle(module: nn.Module) -> list[str]:
+    """Parameters without a gradient, but for those that cannot have one: a constant added to the weights of TPSBT's spatial
+    attention cancels in the softmax over the tokens. The published weights hold it all the same."""
+    names = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    return [n for n in names if not re.search(r"spatial_downsamples\.\d\.mlp\.fc2\.bias$", n)]
+
+
 def test_shape_and_grid(config):
     out = config.build().eval()(clip())
     t, h, w = out.grid
@@ -44,7 +52,7 @@ def test_every_parameter_gets_a_gradient(config):
         encoder = config.build()
         out = encoder(clip(), positions)
         (out.tokens * torch.randn_like(out.tokens)).sum().backward()
-        assert [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.any()] == []
+        assert idle(encoder) == []
 
 
 def test_masked_pixels_cannot_influence_the_output(config):
@@ -84,9 +92,13 @@ def test_layer_of_is_total_and_monotone(config):
     assert {encoder.layer_of(n) for n, _ in encoder.named_parameters()} == set(range(encoder.num_layers + 2))
 
 
-def test_bfloat16_is_finite(config):
+def test_bfloat16_keeps_the_residual_stream_in_float32(config):
+    encoder = config.build().eval()
     with torch.autocast("cpu", torch.bfloat16):
-        assert config.build()(clip()).tokens.isfinite().all()
+        out = encoder(clip())
+    assert {s.dtype for s in out.stages} == {torch.float32}
+    exact = encoder(clip()).tokens
+    assert (out.tokens - exact).abs().max() < 0.05 * exact.abs().max()
 
 
 def test_stochastic_depth_acts_in_training_only(config):

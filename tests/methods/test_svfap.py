@@ -9,6 +9,7 @@ import torch
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.layers.patch import patchify
 from mien.methods.svfap import SVFAP, SVFAPConfig
+from tests.encoders.test_conformance import idle
 
 TINY = SVFAPConfig(
     encoder=TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=2),
@@ -36,7 +37,7 @@ def test_only_the_loss_requires_grad(method):
 
 def test_every_parameter_gets_a_gradient(method):
     method(batch())["loss"].backward()
-    assert [n for n, p in method.named_parameters() if p.grad is None or not p.grad.any()] == []
+    assert idle(method) == []
 
 
 def test_it_can_learn_one_batch(method):

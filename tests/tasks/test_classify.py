@@ -10,6 +10,7 @@ from mien.encoders.tpsbt import TPSBTConfig
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.transforms.augment import Augment
 from mien.types import LabelSpec
+from tests.encoders.test_conformance import idle
 
 SPEC = LabelSpec(names=("calm", "glad", "sad"), size=32, num_frames=16)
 TINY = ClassifyConfig(spec=SPEC, encoder=TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2), mix=None)
@@ -52,7 +53,7 @@ def test_every_parameter_gets_a_gradient(model):
     with torch.no_grad():
         model.head.weight.mul_(1000)  # as it starts, gradients below the head are near the smallest number
     model.train()(batch())["loss"].backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+    assert idle(model) == []
 
 
 def test_it_can_learn_one_batch(model):

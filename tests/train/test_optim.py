@@ -66,5 +66,5 @@ def test_epochs_and_steps():
     assert (config.total_steps(50), config.warmup_steps(50)) == (20, 5)
     shorter = TrainConfig(batch_size=10, epochs=4, warmup_epochs=1, steps=8)
     assert (shorter.total_steps(50), shorter.warmup_steps(50)) == (8, 2)
-    with pytest.raises(UserError, match="positive"):
+    with pytest.raises(UserError, match="--steps 0"):
         TrainConfig(steps=0).total_steps(5)

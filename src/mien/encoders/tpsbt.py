@@ -72,7 +72,8 @@ class SpatialAttention(nn.Module):
         B, N, D = x.shape
         weights = self.mlp(self.norm(x)).reshape(B * num_slices, N // num_slices, -1).softmax(dim=1)
         slices = x.reshape(B * num_slices, N // num_slices, D)
-        return torch.bmm(weights.transpose(1, 2).to(x.dtype), slices).reshape(B, -1, D)
+        # As in TemporalDownsample: the residual stream keeps the input's precision under autocast.
+        return torch.bmm(weights.transpose(1, 2), slices).to(x.dtype).reshape(B, -1, D)
 
 
 class TPSBT(nn.Module):
