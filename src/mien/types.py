@@ -47,7 +47,10 @@ class Interrupted(Exception):
 
     def __init__(self, signum: int, done: str):
         super().__init__(f"stopped by {signal.Signals(signum).name} after {done}; saved, the same command goes on")
-        self.exit_code = 128 + signum
+        self.signum, self.done, self.exit_code = signum, done, 128 + signum
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Interrupted, (self.signum, self.done)  # it may come from a worker process
 
 
 @dataclass(frozen=True)
