@@ -156,6 +156,17 @@ def test_labels_that_cannot_be_meant(tmp_path, text):
         prepare([tmp_path], tmp_path / "out", WHOLE, labels=tmp_path / "labels.csv", workers=0)
 
 
+def test_one_file_under_two_spellings_is_labelled_once(tmp_path):
+    write(tmp_path / "a.avi", pictures(5))
+    (tmp_path / "labels.csv").write_text("path,y\na.avi,x\n./a.avi,y\n")
+    with pytest.raises(UserError, match=r"line 3 labels \./a\.avi a second time"):
+        prepare([], tmp_path / "out", WHOLE, tmp_path / "labels.csv", workers=0)
+    (tmp_path / "labels.csv").write_text("path,start_s,end_s,y\na.avi,0.1234561,0.2,x\na.avi,0.1234564,0.2,y\n")
+    rows = prepare([], tmp_path / "out", WHOLE, tmp_path / "labels.csv", workers=0).rows()
+    assert len({r["clip_id"] for r in rows}) == 2  # close stretches keep their own names and labels
+    assert sorted(r["y"] for r in rows) == ["x", "y"]
+
+
 def test_inputs_that_are_not_there(tmp_path):
     (tmp_path / "images").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")

@@ -103,7 +103,22 @@ def test_failed_videos_count_as_errors(motion, tmp_path):
     result = evaluate(load_folder(model), Shards(root), tmp_path / "scores")
     assert result["num_videos"] == 9
     assert [f["reason"] for f in result["failed"]] == ["no face found"] * 3
+    assert result["failed"][0]["item"] == rows[-3]["clip_id"]
     assert result["war_with_failures"] == pytest.approx(result["war"] * 9 / 12)
+
+
+def test_evaluation_reads_the_split_column_of_the_training(motion, tmp_path):
+    root = tmp_path / "copy"
+    root.mkdir()
+    os.symlink(motion / "shards", root / "shards")
+    swapped = {"train": "test", "test": "train"}
+    Manifest.from_rows([{**r, "fold_2": swapped[r["split"]]} for r in Manifest.read(motion).rows()]).write(root)
+    write_contract(root, Shards(motion).contract)
+    short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
+    data = FinetuneData(root, split="fold_2")
+    folder = load_folder(finetune(short, data, tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
+    result = evaluate(folder, Shards(root), tmp_path / "scores")
+    assert (result["split"], result["num_videos"]) == ("fold_2=test", 36)  # the other way round than the column "split"
 
 
 def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp_path):

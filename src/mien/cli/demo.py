@@ -36,8 +36,8 @@ class Demo:
     clips: int = 480
     subjects: int = 80
     pretrain_steps: int = 800
-    finetune_steps: int = 250
-    label_fraction: float = 1.0
+    finetune_steps: int = 150
+    label_fraction: float = 0.5
     """Share of the training clips whose label is used."""
     workers: int = 2
 
@@ -82,7 +82,9 @@ def run(args: Demo) -> dict[str, Any]:
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
     with stage(1, "draw videos", seconds):
-        labels = write_clips(out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects, frames=CLIP_FRAMES), args.workers)
+        labels = write_clips(
+            out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects, frames=CLIP_FRAMES), args.workers
+        )
     with stage(2, "prepare: find, track and align the faces", seconds):
         config = PrepareConfig(contract_for("face", None, False, Store(size=96)), audio=False)
         show(prepare([], out / "shards", config, labels, args.workers), Console())

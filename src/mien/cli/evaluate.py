@@ -21,7 +21,8 @@ class Evaluate:
     """Where evaluation.json, predictions.csv and confusion.png go; MODEL/evaluation by default."""
     split: str = "test"
     """Value of the split column to score."""
-    split_column: str = "split"
+    split_column: str | None = None
+    """Manifest column with the splits; the one the model was trained with by default."""
     target: str | None = None
     """Label column; the one the model was trained on by default."""
     batch_size: int = 32

@@ -60,6 +60,9 @@ def run(argv: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        print(f"mien {verb}: {error.strerror or error}: {error.filename or 'input or output'}", file=sys.stderr)
+        return 2
 
 
 def main() -> None:

@@ -26,10 +26,12 @@ def main(argv: list[str]) -> int:
         """One or several folders written by `mien prepare`."""
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
         """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
+        split: str = "split"
+        """Manifest column whose rows "test" are held out."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    model = pretrain(args.recipe, args.data, args.out, args.device)
+    model = pretrain(args.recipe, args.data, args.out, args.device, args.split)
     say_once(f"model: {model}")
     return 0

@@ -15,6 +15,7 @@ from mien.data.video import open_container, zero_of
 RATE = 16_000
 # Packets of one stream are back to back to within a few milliseconds; a longer hole is silence that was not stored.
 HOLE_S = 0.05
+LONGEST_HOLE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def read_audio(path: Path | str) -> Sound:
             for time_s, chunk in _chunks(container):
                 start_s = time_s if start_s is None else start_s
                 hole_s = time_s - start_s - len(pcm) / (2 * RATE)
+                if hole_s > LONGEST_HOLE_S:
+                    break  # the clock of a damaged file jumped; hours of silence would fill the memory
                 if hole_s > HOLE_S:
                     pcm.extend(bytes(2 * round(hole_s * RATE)))
                 pcm.extend(chunk)

@@ -98,6 +98,7 @@ class EvalLoader:
 
     Args:
         num_views: clips per row (two for the test policy of the papers).
+        strict: a broken frame is an error; else its neighbour takes its place, as in training.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class EvalLoader:
         seed: int = 0,
         *,
         num_views: int = 1,
+        strict: bool = True,
         rank: int = 0,
         world: int = 1,
         workers: int = 2,
@@ -117,7 +119,7 @@ class EvalLoader:
         self.batch_size = batch_size
         items = [Sample(-1, i, v, num_views) for i in range(len(clips)) for v in range(num_views)]
         self.items = items[rank::world]
-        self._batches = _Batches(Reader(clips, dict(views), seed, strict=True), workers, targets or {}, pin)
+        self._batches = _Batches(Reader(clips, dict(views), seed, strict=strict), workers, targets or {}, pin)
 
     def __len__(self) -> int:
         """Number of batches."""

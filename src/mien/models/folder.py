@@ -39,6 +39,8 @@ class Provenance:
     recipe: str = ""
     experiment: str = ""
     """Hash of the experiment."""
+    split: str = "split"
+    """Manifest column that told training from test: evaluation reads the same one."""
     init: str = ""
     """Hash of the weights it was initialised from; "" for scratch."""
     metrics: dict[str, float] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from mien.data.manifest import Manifest
 from mien.data.shards import read_contract, write_contract
 from mien.prepare.config import PrepareConfig, check
 from mien.prepare.faces import detector_for
-from mien.prepare.job import DIED, make_jobs, read_parts, settings_of, sweep
+from mien.prepare.job import make_jobs, read_parts, settings_of, sweep
 from mien.prepare.labels import label_columns
 from mien.prepare.pack import failure_row
 from mien.prepare.pool import run_jobs
@@ -70,10 +70,9 @@ def prepare(
         claim(out, config.contract)
         sweep(out)
         settings = settings_of(config)
-        forget_died(out)
         finished = current_keys(read_parts(out), plan)
         todo = [s for s in plan.sources if s.key(settings) not in finished]
-        workers = (os.cpu_count() or 1) if workers is None else workers
+        workers = usable_cores() if workers is None else workers
         jobs = make_jobs(todo, settings, workers)
         num_finished = len(plan.sources) - len(todo)
         begun = Begun(len(plan.sources), num_finished, sum(j.size for j in jobs), tuple(plan.notes))
@@ -81,6 +80,11 @@ def prepare(
         if jobs:
             run_jobs(jobs, out, config, workers, tick)
         return assemble(out, plan, settings)
+
+
+def usable_cores() -> int:
+    """Cores this process may use: fewer than the machine has in a container or under taskset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def silent(begun: Begun) -> Callable[[float], None]:
@@ -125,13 +129,6 @@ def differences(have: CropContract, want: CropContract) -> str:
     return ", ".join(pairs) or "one is verified, the other assumed"
 
 
-def forget_died(out: Path) -> None:
-    """Files whose process died (out of memory, killed by hand) are tried again: the next machine may bear them."""
-    for stem, rows in read_parts(out).items():
-        if all(row["reason"].startswith(DIED) for row in rows):
-            (out / "parts" / f"{stem}.parquet").unlink()
-
-
 def current_keys(parts: dict[str, list[dict[str, Any]]], plan: Plan) -> set[str]:
     """Keys of finished work.
 
@@ -141,7 +138,8 @@ def current_keys(parts: dict[str, list[dict[str, Any]]], plan: Plan) -> set[str]
     paths = {s.name: s.path for s in plan.sources}
     keys = set()
     for row in (r for rows in parts.values() for r in rows):
-        keys.add(row["key"])
+        if row["status"] != "unreadable":  # tried again: permissions, memory or the disk may be better now
+            keys.add(row["key"])
         now = paths.get(row["source"], row["path"])
         if now != row["path"] and Path(row["path"]).exists():
             raise UserError(

@@ -47,6 +47,7 @@ def run_jobs(
         _run_here(jobs, out, config, tick)
         return
     queue, slots = deque(jobs), []
+    workers = min(workers, sum(len(job.sources) for job in jobs))  # a job whose worker dies is split into its sources
     try:
         while queue or any(s.job for s in slots):
             while queue and len(slots) < workers:

@@ -32,7 +32,7 @@ class Cut:
         """Goes into the clip id."""
         if self.start_s is None and self.end_s is None:
             return ""
-        return f"#{self.start_s or 0:g}-{'' if self.end_s is None else format(self.end_s, 'g')}"
+        return f"#{self.start_s or 0.0:.12g}-{'' if self.end_s is None else format(self.end_s, '.12g')}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ def make_plan(videos: Sequence[Path | str], labels: Path | None, config: Prepare
             plan.missing.append((row.path, cut))
         elif str(path) in found or not videos:
             found.setdefault(str(path), row.path)
+            if cut.tag in {
+                c.tag for c in cuts[str(path)]
+            }:  # one file under two spellings of its path, or 0 and nothing
+                raise UserError(
+                    f"--labels {labels}: line {row.line} labels {row.path}{cut.tag} a second time; keep one"
+                )
             cuts[str(path)].append(cut)
         else:
             outside += 1

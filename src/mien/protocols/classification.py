@@ -76,7 +76,8 @@ def predict_items(
     for i, clip_id in enumerate(rows.column("clip_id")):
         members[item_of(clip_id)].append(i)
     firsts, subjects = [m[0] for m in members.values()], rows.column("subject")
-    averaged = np.stack([per_row[m].mean(axis=0) for m in members.values()])
+    frames = np.array(rows.column("num_frames"))  # the last row of a long video may hold a handful of frames
+    averaged = np.stack([np.average(per_row[m], axis=0, weights=frames[m]) for m in members.values()])
     return Predictions(list(members), [subjects[i] for i in firsts], truth[firsts], averaged)
 
 
@@ -104,7 +105,7 @@ def evaluate(
     shards: Shards,
     out: Path,
     split: str = "test",
-    split_column: str = "split",
+    split_column: str | None = None,
     target: str | None = None,
     batch_size: int = 32,
     device: torch.device | None = None,
@@ -125,6 +126,7 @@ def evaluate(
         )
     spec = replace(spec, target=target or spec.target)
     warning = check_contract(spec, shards.contract, allow_mismatch)
+    split_column = split_column or folder.provenance.split
     chosen = labelled(in_split(shards.manifest, split, split_column), spec.target)
     usable = chosen.ok()
     if not len(usable):
@@ -133,7 +135,7 @@ def evaluate(
         )
     predictions = predict_items(folder.model, spec, shards, usable, batch_size, device or torch.device("cpu"))
     result = score(predictions, spec.names, seed)
-    failed = [{"item": item_of(r["clip_id"]), "reason": r["reason"]} for r in chosen.rows() if r["status"] != "ok"]
+    failed = [{"item": r["clip_id"], "reason": r["reason"]} for r in chosen.rows() if r["status"] != "ok"]
     result["war_with_failures"] = result["war"] * len(predictions.items) / (len(predictions.items) + len(failed))
     result |= {
         "failed": failed,

@@ -210,6 +210,10 @@ def finetune(
     start, shards = start_from(init, encoder, size), Shards(data.data)
     train, validation = select_rows(shards, data, recipe.train.seed)
     experiment = resolve(recipe, start, shards, train, data.target)
+    if validation:
+        class_indices(
+            validation, data.target, experiment.task.spec.names
+        )  # a class without training clips is found here
     if note := contract_note(start, shards):
         Console(stderr=True).print(note, highlight=False)
     info = {
@@ -238,8 +242,8 @@ def finetune(
             contracts = (start.folder.provenance.contracts if start.folder else ()) + (shards.contract,)
             seen = (start.folder.provenance.data if start.folder else ()) + (shards.manifest.hash,)
             provenance = Provenance(
-                contracts, task.spec.training_data, seen, name, hashed, start.folder.hash if start.folder else "",
-                evaluator.call(learner.eval()) if evaluator else {},
+                contracts, task.spec.training_data, seen, name, hashed, data.split,
+                start.folder.hash if start.folder else "", evaluator.call(learner.eval()) if evaluator else {},
             )  # fmt: skip
             save_model(out / "model", learner, task, provenance)
         where.barrier()

@@ -19,6 +19,7 @@ from mien.encoders.tpsbt import tpsbt_micro, tpsbt_small, tpsbt_tiny
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, save_model
 from mien.recipes.experiment import PretrainRecipe, open_run
+from mien.rng import generator
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
 from mien.train.optim import OptimConfig
@@ -81,7 +82,7 @@ def check_store(shards: Shards, method: SVFAPConfig) -> None:
     )
 
 
-def training_rows(shards: Sequence[Shards], seed: int) -> tuple[list[Manifest], list[Manifest]]:
+def training_rows(shards: Sequence[Shards], seed: int, split: str = "split") -> tuple[list[Manifest], list[Manifest]]:
     """(train, held out) rows of each folder. The test split is never trained on, labels or not.
 
     Held out are the rows of the split ``test``; where no folder names one, a share of the subjects or sources of each.
@@ -89,9 +90,11 @@ def training_rows(shards: Sequence[Shards], seed: int) -> tuple[list[Manifest], 
     ok = [s.manifest.ok() for s in shards]
     if not any(len(m) for m in ok):
         raise UserError("no clip with a face in the shards: look at manifest.parquet, column reason")
-    if any("test" in m.column("split") for m in ok):
-        train = [m.where(lambda r: r["split"] != "test") for m in ok]
-        return train, [m.where(lambda r: r["split"] == "test") for m in ok]
+    if split != "split" and not any(split in m.table.column_names for m in ok):
+        raise UserError(f"no column {split!r} in any manifest; label columns: {', '.join(ok[0].labels) or 'none'}")
+    if any(split in m.table.column_names and "test" in m.column(split) for m in ok):
+        train = [m.where(lambda r: r.get(split) != "test") for m in ok]
+        return train, [m.where(lambda r: r.get(split) == "test") for m in ok]
     pairs = [hold_out(m, HELD_OUT_SHARE, seed) if _groups(m) > 1 else (m, m.take([])) for m in ok]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
@@ -116,8 +119,10 @@ def held_out_loss(
         name: replace(view, augment=replace(view.augment, crop="none", flip=0.0))
         for name, view in learner.views().items()
     }
-    limited = [m.take(range(min(len(m), max(1, HELD_OUT_CLIPS * len(m) // count)))) for m in rows]
-    loader = EvalLoader(_clip_set(shards, limited), views, batch_size)
+    shares = [min(len(m), max(1, HELD_OUT_CLIPS * len(m) // count)) for m in rows]
+    rng = generator("held out clips", 0)
+    limited = [m.take(sorted(rng.permutation(len(m))[:n])) if len(m) else m for m, n in zip(rows, shares, strict=True)]
+    loader = EvalLoader(_clip_set(shards, limited), views, batch_size, strict=False)
 
     def call(module: Any) -> dict[str, float]:
         total, clips = torch.zeros(2, dtype=torch.float64), 0
@@ -133,7 +138,9 @@ def held_out_loss(
     return Evaluator(every=0, call=call)
 
 
-def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: str = "auto") -> Path:
+def pretrain(
+    recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: str = "auto", split: str = "split"
+) -> Path:
     """Trains `recipe` on the shards of `data`; goes on where an earlier start stopped.
 
     Returns:
@@ -145,11 +152,12 @@ def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: st
     name, shards = recipe.name, [Shards(path) for path in data]
     for folder in shards:
         check_store(folder, recipe.method)
-    train, held = training_rows(shards, recipe.train.seed)
+    train, held = training_rows(shards, recipe.train.seed, split)
     info = {
         "shards": [str(p) for p in data],
         "hashes": [s.manifest.hash for s in shards],
         "clips": sum(map(len, train)),
+        "split": split,
     }
     with world(device) as where:
         config = recipe.train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ def save_checkpoint(root: Path, step: int, state: dict[str, Any]) -> None:
     target, temporary = root / f"step_{step:09d}", root / f"step_{step:09d}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    torch.save({**state, "step": step}, temporary / "state.pt")
+    with open(temporary / "state.pt", "wb") as file:
+        torch.save({**state, "step": step}, file)
+        file.flush()
+        os.fsync(file.fileno())
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
     for old in _folders(root)[:-KEPT]:
