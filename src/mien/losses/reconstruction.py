@@ -23,7 +23,7 @@ def normalize_tubes(tubes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     mean = tubes.mean(dim=2, keepdim=True)
     centered = tubes - mean
-    # `Tensor.var` over this inner axis is five times slower on a CPU than the same sum written out.
+    # Given the centred values, this sum takes 0.37 of the CPU time of `Tensor.var` over the same axis (docs/lab.md).
     variance = centered.square().sum(dim=2, keepdim=True) / (tubes.shape[2] - 1)
     scale = variance.sqrt() + 1e-6
     return centered.div_(scale), mean, scale
