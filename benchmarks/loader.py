@@ -38,7 +38,7 @@ from mien.data.shards import Shards
 from mien.data.view import View
 from mien.prepare.config import PrepareConfig
 from mien.prepare.pipeline import prepare
-from mien.recipes.pretrain import svfap_base, svfap_micro
+from mien.recipes.masked import svfap_base, svfap_micro
 from mien.rng import generator
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.augment import Augment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -9,18 +10,35 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mien.encoders._table import EncoderConfig
+from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.encoders.vit import ViTConfig
+from mien.types import UserError
 
-ENCODERS = {
-    "tpsbt": TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=3),
+PYRAMID = TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=3)
+REGIONS = LGIFormerConfig(dim=32, num_heads=2, depth=2, region=(2, 3, 1), grid=(8, 3, 2))
+ENCODERS: dict[str, EncoderConfig] = {
+    "tpsbt": PYRAMID,
     "tpsbt-deep": TPSBTConfig(dim=16, num_heads=1, depths=(1, 3, 1), bottlenecks=2),
+    "tpsbt-no-pyramid": replace(PYRAMID, temporal_pyramid=False),
+    "tpsbt-no-bottleneck": replace(PYRAMID, spatial_bottleneck=False),
+    "tpsbt-neither": replace(PYRAMID, temporal_pyramid=False, spatial_bottleneck=False),
+    "tpsbt-average": replace(PYRAMID, downsample="average"),
+    "tpsbt-max": replace(PYRAMID, downsample="max"),
+    "lgi-former": REGIONS,
+    "lgi-former-whole-slices": replace(REGIONS, region=(1, 3, 2)),
+    "lgi-former-no-intra": replace(REGIONS, intra_region=False),
+    "lgi-former-no-inter": replace(REGIONS, inter_region=False),
+    "lgi-former-no-local-global": replace(REGIONS, local_global=False),
+    "vit": ViTConfig(dim=32, num_heads=2, depth=2),
 }
 CLIP = (2, 3, 16, 48, 32)
 NUM_SPATIAL = 6
 
 
 @pytest.fixture(params=ENCODERS, ids=str)
-def config(request: pytest.FixtureRequest) -> TPSBTConfig:
+def config(request: pytest.FixtureRequest) -> EncoderConfig:
     return ENCODERS[request.param]
 
 
@@ -29,13 +47,14 @@ def clip(seed: int = 0) -> Tensor:
 
 
 def keep() -> Tensor:
-    return torch.tensor([[0, 3, 4], [1, 2, 5]])
+    """Two tubes in each column, since the regions of LGI-Former must show equally many."""
+    return torch.tensor([[0, 1, 3, 4], [1, 2, 4, 5]])
 
 
 def idle(module: nn.Module) -> list[str]:
     """Parameters without a gradient, but for those that cannot have one: a constant added to the weights of TPSBT's spatial
     attention cancels in the softmax over the tokens. The published weights hold it all the same."""
-    names = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    names = [n for n, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     return [n for n in names if not re.search(r"spatial_downsamples\.\d\.mlp\.fc2\.bias$", n)]
 
 
@@ -51,7 +70,10 @@ def test_every_parameter_gets_a_gradient(config):
     for positions in (None, keep()):
         encoder = config.build()
         out = encoder(clip(), positions)
-        (out.tokens * torch.randn_like(out.tokens)).sum().backward()
+        loss = (out.tokens * torch.randn_like(out.tokens)).sum()
+        if out.summary is not None:
+            loss = loss + (out.summary * torch.randn_like(out.summary)).sum()
+        loss.backward()
         assert idle(encoder) == []
 
 
@@ -89,7 +111,8 @@ def test_layer_of_is_total_and_monotone(config):
     encoder = config.build()
     layers = [encoder.layer_of(name) for name, _ in encoder.named_parameters() if name.startswith(("patch", "blocks"))]
     assert layers == sorted(layers)
-    assert {encoder.layer_of(n) for n, _ in encoder.named_parameters()} == set(range(encoder.num_layers + 2))
+    found = {encoder.layer_of(n) for n, _ in encoder.named_parameters()}
+    assert found | {encoder.num_layers + 1} == set(range(encoder.num_layers + 2))  # a ViT has nothing above its blocks
 
 
 def test_bfloat16_keeps_the_residual_stream_in_float32(config):
@@ -110,11 +133,19 @@ def test_stochastic_depth_acts_in_training_only(config):
 
 def test_other_lengths_and_sizes(config):
     for shape in ((1, 3, 8, 16, 16), (1, 3, 32, 32, 64)):
-        t, h, w = (out := config.build()(torch.zeros(shape))).grid
-        assert out.tokens.shape[1] == t * h * w == shape[2] // 8 * shape[3] // 16 * shape[4] // 16
+        grid = (shape[2] // 2, shape[3] // 16, shape[4] // 16)
+        encoder = (
+            replace(config, grid=grid, region=(2, 1, 1)) if isinstance(config, LGIFormerConfig) else config
+        ).build()
+        t, h, w = (out := encoder(torch.zeros(shape))).grid
+        assert (h, w) == grid[1:]
+        assert out.tokens.shape[1] == t * h * w
+        assert out.stages[0].shape[1] == math.prod(grid)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 12, 32, 32), (1, 3, 16, 40, 32)])
+@pytest.mark.parametrize("shape", [(1, 3, 13, 48, 32), (1, 3, 16, 40, 32)])
 def test_sizes_that_do_not_divide_are_refused(config, shape):
     with pytest.raises(ValueError, match=r"frames"):
         config.build()(torch.zeros(shape))
+    with pytest.raises(UserError):
+        config.check_clip(shape[2], shape[3])

@@ -32,7 +32,7 @@ def model() -> SVFAP:
 
 def test_rows_show_the_clip_its_visible_part_and_the_guess(model: SVFAP):
     frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
-    original, masked, filled = reconstruct(model, [StripClip(frames, "")], None, seed=0)[0]
+    original, masked, filled = reconstruct(model, [StripClip(frames, "")], None, seed=0)[0].values()
     np.testing.assert_allclose(original.astype(int), frames, atol=1)
     hidden = (masked == 128).all(axis=(0, 3))
     assert hidden.mean() == 0.75
@@ -43,7 +43,7 @@ def test_rows_show_the_clip_its_visible_part_and_the_guess(model: SVFAP):
 
 def test_the_ratio_is_the_users(model: SVFAP):
     frames = np.zeros((8, 32, 32, 3), np.uint8)
-    masked = reconstruct(model, [StripClip(frames, "")], 0.5, seed=0)[0][1]
+    masked = reconstruct(model, [StripClip(frames, "")], 0.5, seed=0)[0]["masked"]
     assert (masked == 128).mean() == 0.5
     for ratio in (0.0, 1.0):
         with pytest.raises(UserError, match="--mask-ratio"):
@@ -73,11 +73,11 @@ def test_the_picture_from_shards(tmp_path: Path, model: SVFAP, capsys: pytest.Ca
     strips = reconstruct(model, clips_of_shards(Shards(data), model, 2, 0), None, 0)
     drawn = np.asarray(draw_strips(strips, ["", ""], 4))
     assert picture.shape == drawn.shape
-    first = strips[0][0][0]
+    first = strips[0]["original"][0]
     found = [
         (y, x)
         for y in range(picture.shape[0] - 32)
-        for x in (132,)
+        for x in (180,)
         if np.array_equal(picture[y : y + 32, x : x + 32], first)
     ]
     assert len(found) == 1

@@ -106,7 +106,7 @@ def run(args: Demo) -> dict[str, Any]:
 def pretrain_recipe(args: Demo) -> Any:
     from dataclasses import replace
 
-    from mien.recipes.pretrain import svfap_micro
+    from mien.recipes.masked import svfap_micro
 
     recipe = svfap_micro()
     train = replace(

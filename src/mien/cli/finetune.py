@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -10,15 +10,10 @@ from mien.cli.main import say_once
 
 
 def main(argv: list[str]) -> int:
-    from mien.encoders.tpsbt import tpsbt_base, tpsbt_micro, tpsbt_small, tpsbt_tiny
     from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
+    from mien.recipes.masked import RECIPES
 
-    encoders = {
-        "base": (tpsbt_base, 160),
-        "small": (tpsbt_small, 160),
-        "tiny": (tpsbt_tiny, 160),
-        "micro": (tpsbt_micro, 96),
-    }
+    encoders: Any = Literal[tuple(RECIPES)]
 
     @dataclass(frozen=True)
     class Finetune:
@@ -31,12 +26,14 @@ def main(argv: list[str]) -> int:
         """Folder of the run; the classifier is in its model/."""
         init: Annotated[str | None, tyro.conf.arg(metavar="RUN|MODEL")] = None
         """Pre-training run, model folder or hub id to start from."""
-        encoder: Literal["micro", "tiny", "small", "base"] = "micro"
-        """Size of a new encoder; ignored with --init."""
+        encoder: encoders = "svfap-micro"  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
+        """Pre-training recipe whose encoder and clip size a model from scratch has; ignored with --init."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
     args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=(tyro.conf.OmitSubcommandPrefixes,))
-    encoder, size = encoders[args.encoder]
-    model = finetune(args.settings, args.rows, args.out, args.init, encoder(), size, args.device, args.recipe)
+    scratch = RECIPES[args.encoder]().method
+    model = finetune(
+        args.settings, args.rows, args.out, args.init, scratch.encoder, scratch.size, args.device, args.recipe
+    )
     say_once(f"model: {model}")
     return 0

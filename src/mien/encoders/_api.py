@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
 from mien.layers.patch import Grid
+from mien.layers.temporal import upsample_nearest
+from mien.types import require
+
+Pool = Literal["tokens", "summary", "all", "fused"]
+"""Which tokens a classifier averages: those of the last stage; the representative ones; both; all stages added up."""
 
 
 class EncoderOutput(NamedTuple):
@@ -23,6 +28,20 @@ class EncoderOutput(NamedTuple):
     grid: Grid
     stages: tuple[Tensor, ...]
     summary: Tensor | None = None
+
+    def repeated(self) -> Tensor:
+        """The last stage's tokens, repeated over time to the first stage's: ``[B, N_1, D]``."""
+        factor = self.stages[0].shape[1] // self.tokens.shape[1]
+        return upsample_nearest(self.tokens, self.grid[0], factor)
+
+    def fused(self) -> Tensor:
+        """All stages, later ones repeated over time, added up: ``[B, N_1, D]`` (SVFAP Eq. 9, 10)."""
+        first = self.stages[0]
+        total, slices = first, self.grid[0] * (first.shape[1] // self.tokens.shape[1])
+        for stage in self.stages[1:]:
+            factor = first.shape[1] // stage.shape[1]
+            total = total + upsample_nearest(stage, slices // factor, factor)
+        return total
 
 
 class Encoder(Protocol):
@@ -41,3 +60,38 @@ class Encoder(Protocol):
     def layer_of(self, name: str) -> int:
         """Layer of a parameter for layer-wise decay: 0 for the embedding, i + 1 for block i, num_layers + 1 above."""
         ...
+
+    def unused_by(self, pool: Pool) -> set[str]:
+        """Parameters that cannot reach a classifier that averages these tokens."""
+        ...
+
+
+def layer_of(name: str, num_layers: int) -> int:
+    """Published rule (official.md 4.1): what is neither embedding nor block trains with the head, at the full rate."""
+    if name.startswith("patch_embed."):
+        return 0
+    if name.startswith("blocks."):
+        return int(name.split(".")[1]) + 1
+    return num_layers + 1
+
+
+def depth_rates(highest: float, num_layers: int) -> list[float]:
+    """Stochastic depth of each block: linear from 0 to `highest`."""
+    return [highest * i / max(1, num_layers - 1) for i in range(num_layers)]
+
+
+def check_transformer(dim: int, num_heads: int, drop_path: float) -> None:
+    """Raises UserError for values no Transformer can have."""
+    heads = f"encoder of width {dim} with {num_heads} heads: give a width that the heads divide"
+    require(num_heads >= 1 and dim >= 1 and dim % num_heads == 0, heads)
+    require(0 <= drop_path < 1, f"drop path {drop_path:g}: give a number from 0 to below 1")
+
+
+def check_tubes(size: int, num_frames: int, tube: Grid, frames_multiple: int) -> None:
+    """Raises UserError for clips that the tubes do not divide."""
+    _, h, w = tube
+    require(
+        num_frames >= 1 and num_frames % frames_multiple == 0,
+        f"{num_frames} frames: give a multiple of {frames_multiple}",
+    )
+    require(size >= 1 and size % h == 0 and size % w == 0, f"size {size} px: give a multiple of {max(h, w)}")

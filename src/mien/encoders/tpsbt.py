@@ -13,18 +13,18 @@ bottleneck tokens (#1, the paper's reading). Multi-scale fusion belongs to the p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput
+from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
 from mien.layers.block import MLP, Block, CrossBlock, layer_norm
 from mien.layers.decoder import visible_tokens
 from mien.layers.init import truncated_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import sinusoid
-from mien.layers.temporal import TemporalDownsample
+from mien.layers.temporal import temporal_downsample
 from mien.types import require
 
 SPATIAL_ATTENTION_HIDDEN = 128  # official.md section 1 #4; the paper's parameter count needs it
@@ -39,22 +39,38 @@ class TPSBTConfig:
     depths: tuple[int, int, int] = (12, 6, 3)
     bottlenecks: int = 8
     """G: bottleneck tokens per temporal slice."""
+    temporal_pyramid: bool = True
+    """Halve time before stages 2 and 3 (Table 3)."""
+    spatial_bottleneck: bool = True
+    """Bottleneck tokens and SBT blocks in stages 2 and 3, else standard blocks; the paper's model without them has depths
+    (12, 8, 4) (Table 3)."""
+    downsample: Literal["conv", "average", "max"] = "conv"
+    """How time is halved (Table 6)."""
     tube: Grid = (2, 16, 16)
     channels: int = 3
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
     def __post_init__(self) -> None:
-        heads = f"encoder of width {self.dim} with {self.num_heads} heads: give a width that the heads divide"
-        require(self.num_heads >= 1 and self.dim >= 1 and self.dim % self.num_heads == 0, heads)
+        check_transformer(self.dim, self.num_heads, self.drop_path)
         require(min(self.depths) >= 1 and self.bottlenecks >= 1, "encoder depths and bottlenecks: give 1 or more")
-        require(0 <= self.drop_path < 1, f"drop path {self.drop_path:g}: give a number from 0 to below 1")
+
+    @property
+    def grouping(self) -> int:
+        """Slices must be a multiple of this: the pyramid halves them twice, and without it the bottleneck still groups them."""
+        return 4 if self.temporal_pyramid or self.spatial_bottleneck else 1
+
+    @property
+    def window(self) -> None:
+        """Any mask will do."""
+
+    @property
+    def default_pool(self) -> Pool:
+        return "tokens"
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips that the tubes and the temporal pyramid do not divide."""
-        t, h, w = self.tube
-        require(num_frames >= 1 and num_frames % (4 * t) == 0, f"{num_frames} frames: give a multiple of {4 * t}")
-        require(size >= 1 and size % h == 0 and size % w == 0, f"size {size} px: give a multiple of {max(h, w)}")
+        check_tubes(size, num_frames, self.tube, self.grouping * self.tube[0])
 
     def build(self) -> TPSBT:
         return TPSBT(self)
@@ -85,16 +101,22 @@ class TPSBT(nn.Module):
         super().__init__()
         self.config = config
         self.dim, self.num_layers = config.dim, sum(config.depths)
-        rates = [config.drop_path * i / max(1, self.num_layers - 1) for i in range(self.num_layers)]
+        rates = depth_rates(config.drop_path, self.num_layers)
         self.patch_embed = TubeEmbed(config.dim, config.channels, config.tube)
         self.blocks = nn.ModuleList(
-            (Block if i < config.depths[0] else CrossBlock)(config.dim, config.num_heads, drop_path=rates[i])
+            (CrossBlock if config.spatial_bottleneck and i >= config.depths[0] else Block)(
+                config.dim, config.num_heads, drop_path=rates[i]
+            )
             for i in range(self.num_layers)
         )
-        self.temporal_downsamples = nn.ModuleList(TemporalDownsample(config.dim) for _ in config.depths[1:])
-        self.spatial_downsamples = nn.ModuleList(
-            SpatialAttention(config.dim, config.bottlenecks) for _ in config.depths[1:]
-        )
+        if config.temporal_pyramid:
+            self.temporal_downsamples = nn.ModuleList(
+                temporal_downsample(config.downsample, config.dim) for _ in config.depths[1:]
+            )
+        if config.spatial_bottleneck:
+            self.spatial_downsamples = nn.ModuleList(
+                SpatialAttention(config.dim, config.bottlenecks) for _ in config.depths[1:]
+            )
         truncated_(self)
 
     def forward(self, clip: Tensor, keep: Tensor | None = None) -> EncoderOutput:
@@ -104,38 +126,43 @@ class TPSBT(nn.Module):
             ValueError: T, H or W that the tubes do not divide, or slices that the temporal pyramid does not halve.
         """
         t, h, w = grid_of(tuple(clip.shape), self.config.tube)
-        if t % 4:
+        if t % self.config.grouping:
             raise ValueError(
-                f"{clip.shape[2]} frames: the temporal pyramid needs a multiple of {4 * self.config.tube[0]}"
+                f"{clip.shape[2]} frames: the temporal pyramid needs a multiple of "
+                f"{self.config.grouping * self.config.tube[0]}"
             )
         x = self.patch_embed(clip)
         x = x + sinusoid(t * h * w, self.dim, x.device)
         x = visible_tokens(x, keep, (t, h, w))
-        first = self.config.depths[0]
-        for block in self.blocks[:first]:
-            x = block(x)
+        blocks, groups = iter(self.blocks), t
+        for _ in range(self.config.depths[0]):
+            x = next(blocks)(x)
         stages = [x]
         for k, depth in enumerate(self.config.depths[1:]):
-            t //= 2
-            x = self._bottleneck_stage(k, stages[-1], t, self.blocks[first : first + depth])
-            first += depth
+            groups //= 2
+            if self.config.temporal_pyramid:
+                x = self.temporal_downsamples[k](x, t)
+                t //= 2
+            x = self._stage(k, x, groups, [next(blocks) for _ in range(depth)])
             stages.append(x)
         return EncoderOutput(x, (t, h, w), tuple(stages))
 
-    def _bottleneck_stage(self, k: int, x: Tensor, num_slices: int, blocks: Any) -> Tensor:
-        x = self.temporal_downsamples[k](x, 2 * num_slices)
-        bottleneck = self.spatial_downsamples[k](x, num_slices)
+    def _stage(self, k: int, x: Tensor, groups: int, blocks: list[Any]) -> Tensor:
+        if not self.config.spatial_bottleneck:
+            for block in blocks:
+                x = block(x)
+            return x
+        # Without the pyramid, two (then four) slices share one softmax and its G tokens: so the printed FLOPs want it.
+        bottleneck = self.spatial_downsamples[k](x, groups)
         for block in blocks[:-1]:
             bottleneck = block(bottleneck, x)
         return blocks[-1](x, bottleneck)
 
     def layer_of(self, name: str) -> int:
-        """Published rule (official.md 4.1): the down-sampling modules train with the head, at the full rate."""
-        if name.startswith("patch_embed."):
-            return 0
-        if name.startswith("blocks."):
-            return int(name.split(".")[1]) + 1
-        return self.num_layers + 1
+        return layer_of(name, self.num_layers)
+
+    def unused_by(self, pool: str) -> set[str]:
+        return set()
 
 
 def tpsbt_base() -> TPSBTConfig:

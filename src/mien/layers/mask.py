@@ -11,28 +11,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.types import require
+
 
 @dataclass(frozen=True)
 class TubeMask:
-    """Uniformly random tubes.
+    """Random tubes, uniform over the slice or over each window of it.
 
     Args:
         height, width: spatial grid.
-        ratio: share of masked positions; int(ratio * positions) of them are masked, as the published code counts.
+        ratio: share of masked positions.
+        window: (height, width) of equal parts with equally many visible tubes each (MAE-DFER: the spatial side of its
+            regions); None for the whole slice. int(ratio * positions) are masked in each, as the published code counts.
+
+    Raises:
+        UserError: windows that do not divide the grid, or a ratio that leaves nothing to see or nothing to guess.
     """
 
     height: int
     width: int
     ratio: float = 0.9
+    window: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        h, w = self._window
+        grid = f"{self.height}x{self.width}"
+        require(self.height % h == 0 and self.width % w == 0, f"regions of {h}x{w} tubes do not divide a {grid} grid")
+        sees = h * w - int(self.ratio * h * w)
+        share = f"mask ratio {self.ratio:g} shows {sees} of {h * w} tubes"
+        require(0 < sees < h * w, f"{share}: give a ratio above 0 and below 1 that leaves one to see and one to guess")
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        return self.window or (self.height, self.width)
 
     @property
     def num_visible(self) -> int:
-        return self.height * self.width - int(self.ratio * self.height * self.width)
+        h, w = self._window
+        return (self.height * self.width // (h * w)) * (h * w - int(self.ratio * h * w))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """[K] int64, sorted."""
-        order = rng.permutation(self.height * self.width)
-        return np.sort(order[: self.num_visible]).astype(np.int64)
+        h, w = self._window
+        positions = np.arange(self.height * self.width).reshape(self.height // h, h, self.width // w, w)
+        windows = positions.transpose(0, 2, 1, 3).reshape(-1, h * w)
+        sees = h * w - int(self.ratio * h * w)
+        return np.sort(np.concatenate([rng.permutation(part)[:sees] for part in windows])).astype(np.int64)
 
 
 def complement(keep: Tensor, num: int) -> Tensor:

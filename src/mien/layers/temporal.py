@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 
@@ -19,6 +21,23 @@ class TemporalDownsample(nn.Conv1d):
         # coarse: 8 bits for tokens whose common part is ten times what tells clips apart (docs/lab.md).
         out = super().forward(series).to(x.dtype)
         return out.reshape(B, S, D, -1).permute(0, 3, 1, 2).reshape(B, -1, D)
+
+
+class TemporalPool(nn.Module):
+    """Mean or maximum of neighbouring slices, the same shapes as `TemporalDownsample` (SVFAP Table 6)."""
+
+    def __init__(self, kind: Literal["average", "max"]):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor, num_slices: int) -> Tensor:
+        B, _, D = x.shape
+        pairs = x.reshape(B, num_slices // 2, 2, -1, D)
+        return (pairs.mean(dim=2) if self.kind == "average" else pairs.amax(dim=2)).flatten(1, 2)
+
+
+def temporal_downsample(kind: Literal["conv", "average", "max"], dim: int) -> nn.Module:
+    return TemporalDownsample(dim) if kind == "conv" else TemporalPool(kind)
 
 
 def upsample_nearest(x: Tensor, num_slices: int, factor: int) -> Tensor:

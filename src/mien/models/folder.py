@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -17,12 +17,12 @@ from torch import nn
 
 from mien import __version__
 from mien.config import class_table, from_json, to_json
-from mien.methods.svfap import SVFAPConfig
+from mien.methods._table import MethodConfig
 from mien.models.card import model_card
 from mien.tasks.classify import ClassifyConfig
 from mien.types import CropContract, Origin, UserError
 
-LEARNERS: tuple[type, ...] = (SVFAPConfig, ClassifyConfig)
+LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), ClassifyConfig)
 """Every learner a model folder may hold."""
 
 
@@ -147,7 +147,8 @@ def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
 def load(name: Path | str) -> nn.Module:
     """The model of a folder, a run or a hub id, in evaluation mode.
 
-    A classifier returns logits ``[B, K]`` for a normalised clip ``[B, 3, T, H, W]``; a pre-training model has
-    `reconstruct(clip, keep)`.
+    A classifier returns logits ``[B, K]`` for a normalised clip ``[B, 3, T, H, W]``. A masked pre-training model has
+    `encode(clip, keep)`, visible tokens after the last norm ``[B, t*K, D]``, and `reconstruct(clip, keep)`, the decoder's
+    prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes, both in raster order.
     """
     return load_folder(name).model

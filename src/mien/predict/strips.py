@@ -16,17 +16,16 @@ from mien.data import sampling
 from mien.data.dataset import ClipSet
 from mien.data.shards import Shards
 from mien.layers.mask import TubeMask
-from mien.methods.svfap import SVFAP
+from mien.methods._masked import MaskedAutoencoder
 from mien.predict.frames import CropStream
 from mien.predict.windows import Windower, WindowShape
 from mien.rng import generator
 from mien.transforms.augment import Augment
 from mien.types import CropContract, LabelSpec, UserError
 
-ROWS = ("original", "masked", "reconstructed")
 # Pre-training counts stored frames and does not record their rate: a label spec's default stands in on raw video.
 ASSUMED_PERIOD_S = LabelSpec(()).frame_period_s
-GAP_PX, LABEL_PX, PAPER, INK = 3, 132, (255, 255, 255), (40, 40, 40)
+GAP_PX, LABEL_PX, PAPER, INK = 3, 180, (255, 255, 255), (40, 40, 40)
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,18 @@ class StripClip:
     title: str
 
 
-def as_reconstructor(name: str, model: nn.Module) -> SVFAP:
+def as_reconstructor(name: str, model: nn.Module) -> MaskedAutoencoder:
     """Raises UserError for a model that reconstructs nothing."""
-    if not isinstance(model, SVFAP):
+    if not isinstance(model, MaskedAutoencoder):
         raise UserError(
             f"{name} holds a {type(model).__name__}; reconstruct takes a masked pre-training model (`mien pretrain`)"
         )
     return model
 
 
-def clips_of_video(path: Path, model: SVFAP, contract: CropContract, num_clips: int, seed: int) -> list[StripClip]:
+def clips_of_video(
+    path: Path, model: MaskedAutoencoder, contract: CropContract, num_clips: int, seed: int
+) -> list[StripClip]:
     """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time.
 
     Raises:
@@ -75,7 +76,7 @@ def _moments(stream: CropStream, windower: Windower) -> Iterator[Any]:
     yield from windower.finish()
 
 
-def clips_of_shards(shards: Shards, model: SVFAP, num_clips: int, seed: int) -> list[StripClip]:
+def clips_of_shards(shards: Shards, model: MaskedAutoencoder, num_clips: int, seed: int) -> list[StripClip]:
     """`num_clips` rows of the shards, drawn at random, each with the clip at its middle.
 
     Raises:
@@ -93,8 +94,10 @@ def clips_of_shards(shards: Shards, model: SVFAP, num_clips: int, seed: int) -> 
     return found
 
 
-def reconstruct(model: SVFAP, clips: Sequence[StripClip], mask_ratio: float | None, seed: int) -> list[np.ndarray]:
-    """Original, masked and reconstructed frames of each clip, uint8 [3, T, S, S, C].
+def reconstruct(
+    model: MaskedAutoencoder, clips: Sequence[StripClip], mask_ratio: float | None, seed: int
+) -> list[dict[str, np.ndarray]]:
+    """Rows of pictures of each clip by name, uint8 [T, S, S, C] each: what the method shows (`pictures`).
 
     Args:
         mask_ratio: share of masked tubes; None takes that of pre-training.
@@ -103,22 +106,22 @@ def reconstruct(model: SVFAP, clips: Sequence[StripClip], mask_ratio: float | No
         UserError: a ratio that leaves nothing to see or nothing to guess.
     """
     config = model.config
-    ratio = config.mask_ratio if mask_ratio is None else mask_ratio
-    mask = TubeMask(config.grid[1], config.grid[2], ratio)
-    if not 0 < mask.num_visible < config.grid[1] * config.grid[2]:
-        raise UserError(f"--mask-ratio {ratio:g}; allowed above 0 and below 1, with a tube visible and a tube masked")
+    try:
+        mask = config.mask(mask_ratio)
+    except UserError as error:
+        raise UserError(f"--mask-ratio {mask_ratio}: {error}") from None
     augment = Augment(size=config.size, mean=config.mean, std=config.std, grey=config.encoder.channels == 1)
     model.eval()
     return [_reconstruct(model, augment, mask, clip, seed + k) for k, clip in enumerate(clips)]
 
 
-def _reconstruct(model: SVFAP, augment: Augment, mask: TubeMask, clip: StripClip, seed: int) -> np.ndarray:
+def _reconstruct(
+    model: MaskedAutoencoder, augment: Augment, mask: TubeMask, clip: StripClip, seed: int
+) -> dict[str, np.ndarray]:
     device = next(model.parameters()).device
     pixels = augment.apply(torch.from_numpy(clip.frames)[None].to(device), {})
     keep = torch.from_numpy(mask.draw(generator("reconstruct mask", seed)))[None].to(device)
-    masked, filled = model.reconstruct(pixels, keep)
-    mean, std = (pixels.new_tensor(v).reshape(-1, 1, 1, 1) for v in (augment.mean, augment.std))
-    return np.stack([_bytes(x[0]) for x in (pixels * std + mean, masked, filled)])
+    return {name: _bytes(x[0]) for name, x in model.pictures(pixels, keep).items()}
 
 
 def _bytes(x: Tensor) -> np.ndarray:
@@ -126,23 +129,24 @@ def _bytes(x: Tensor) -> np.ndarray:
     return (x.clamp(0, 1) * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
 
 
-def draw_strips(strips: Sequence[np.ndarray], titles: Sequence[str], num_frames: int) -> Image.Image:
-    """Three labelled rows per clip, with `num_frames` frames spread over the clip."""
-    count, size = strips[0].shape[1], strips[0].shape[2]
+def draw_strips(strips: Sequence[dict[str, np.ndarray]], titles: Sequence[str], num_frames: int) -> Image.Image:
+    """The labelled rows of each clip, with `num_frames` frames spread over the clip."""
+    first = next(iter(strips[0].values()))
+    count, size = first.shape[:2]
     index = np.unique(np.linspace(0, count - 1, min(num_frames, count)).round().astype(int))
     font = cast(ImageFont.FreeTypeFont, ImageFont.load_default(15))
     head, cell = 30, size + GAP_PX
-    block = head + 3 * cell + 12
+    block = head + len(strips[0]) * cell + 12
     picture = Image.new("RGB", (LABEL_PX + len(index) * cell + GAP_PX, len(strips) * block), PAPER)
     draw = ImageDraw.Draw(picture)
     for k, (strip, title) in enumerate(zip(strips, titles, strict=True)):
         top = k * block
         draw.text((LABEL_PX, top + 7), title, INK, font)
-        for r, name in enumerate(ROWS):
+        for r, (name, frames) in enumerate(strip.items()):
             y = top + head + r * cell
             draw.text((LABEL_PX - 10, y + size / 2), name, INK, font, anchor="rm")
             for c, t in enumerate(index):
-                picture.paste(_image(strip[r, t]), (LABEL_PX + c * cell, y))
+                picture.paste(_image(frames[t]), (LABEL_PX + c * cell, y))
     return picture
 
 

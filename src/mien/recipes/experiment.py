@@ -11,6 +11,7 @@ import tyro
 
 from mien import __version__
 from mien.config import digest, to_json
+from mien.methods._table import MethodConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.tasks.classify import ClassifyConfig
 from mien.train.loop import TrainConfig
@@ -26,7 +27,7 @@ class PretrainRecipe:
     """Learner, optimizer and schedule of a self-supervised run."""
 
     name: tyro.conf.Suppress[str] = "svfap-base"
-    method: SVFAPConfig = field(default_factory=SVFAPConfig)
+    method: MethodConfig = field(default_factory=SVFAPConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 

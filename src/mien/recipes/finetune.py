@@ -27,7 +27,9 @@ from mien.data.select import (
     rates_differ,
 )
 from mien.data.shards import Shards
-from mien.encoders.tpsbt import TPSBTConfig, tpsbt_micro
+from mien.encoders._api import Pool
+from mien.encoders._table import EncoderConfig
+from mien.encoders.tpsbt import tpsbt_micro
 from mien.models import ModelFolder, Provenance, load_folder, save_model
 from mien.protocols.classification import predict_items, score
 from mien.recipes.experiment import FinetuneExperiment, open_run
@@ -53,6 +55,10 @@ class ClassifyRecipe:
     size: int | None = None
     """Pixels; None takes the size of the encoder's pre-training, or of a new encoder's recipe."""
     views: int = 2
+    pool: Pool | None = None
+    """Tokens that are averaged; None takes what suits the encoder (LGI-Former: summary, others: tokens)."""
+    head_norm: Literal["layer", "batch"] = "layer"
+    """batch: where all clips look alike (one camera, one person) or the model is small."""
     drop_path: float = 0.1
     frozen: bool = False
     label_smoothing: float = 0.1
@@ -96,12 +102,12 @@ class FinetuneData:
 class _Start:
     """What the encoder begins with."""
 
-    encoder: TPSBTConfig
+    encoder: EncoderConfig
     size: int
     folder: ModelFolder | None
 
 
-def start_from(init: str | None, scratch: TPSBTConfig | None, scratch_size: int) -> _Start:
+def start_from(init: str | None, scratch: EncoderConfig | None, scratch_size: int) -> _Start:
     """The encoder of a run or model, or a new one.
 
     Raises:
@@ -150,6 +156,8 @@ def resolve(recipe: ClassifyRecipe, start: _Start, shards: Shards, train: Manife
     task = ClassifyConfig(
         spec=spec,
         encoder=replace(start.encoder, drop_path=recipe.drop_path),
+        pool=recipe.pool or start.encoder.default_pool,
+        head_norm=recipe.head_norm,
         frozen=recipe.frozen,
         label_smoothing=recipe.label_smoothing,
         mix=Mix(mixup_alpha=recipe.mixup, cutmix_alpha=recipe.cutmix) if recipe.mixup or recipe.cutmix else None,
@@ -191,7 +199,7 @@ def finetune(
     data: FinetuneData,
     out: Path,
     init: str | None = None,
-    encoder: TPSBTConfig | None = None,
+    encoder: EncoderConfig | None = None,
     size: int = 96,
     device: str = "auto",
     name: str = "classify",

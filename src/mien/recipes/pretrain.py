@@ -15,60 +15,23 @@ from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.select import hold_out, origin_of
 from mien.data.shards import Shards
-from mien.encoders.tpsbt import tpsbt_micro, tpsbt_small, tpsbt_tiny
-from mien.methods.svfap import SVFAPConfig
+from mien.methods._table import MethodConfig
 from mien.models import Provenance, save_model
+from mien.recipes import masked
 from mien.recipes.experiment import PretrainRecipe, open_run
 from mien.rng import generator
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
-from mien.train.optim import OptimConfig
 from mien.types import UserError, require
 
 HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no test split
 HELD_OUT_CLIPS = 512
 
 
-def svfap_base() -> PretrainRecipe:
-    """SVFAP-B on VoxCeleb2 dev: batch 256, 100 epochs, 5 warm-up, lr 3e-4 (paper 4.1.2; 5 to 6 days on 4 RTX 3090)."""
-    return PretrainRecipe()
+RECIPES = masked.RECIPES
 
 
-def svfap_small() -> PretrainRecipe:
-    """SVFAP-S (paper Table 7), otherwise as the base recipe."""
-    return PretrainRecipe("svfap-small", method=SVFAPConfig(encoder=tpsbt_small()))
-
-
-def svfap_tiny() -> PretrainRecipe:
-    """Ours: 160 pixels, for one modest GPU or a patient laptop."""
-    return PretrainRecipe(
-        "svfap-tiny",
-        method=SVFAPConfig(encoder=tpsbt_tiny(), decoder_dim=192, decoder_heads=3),
-        train=TrainConfig(batch_size=64),
-        optim=OptimConfig(lr=6e-4),
-    )
-
-
-def svfap_micro() -> PretrainRecipe:
-    """Ours: 96 pixels, decoder 128 wide with 2 blocks, since the paper's decoder would be nearly all of its cost.
-
-    The learning rate per 256 clips is higher than the paper's, and frames are not cropped at random: runs are short, and
-    with the published crops such a model hardly leaves the plateau of its first steps (docs/lab.md).
-    """
-    return PretrainRecipe(
-        "svfap-micro",
-        method=SVFAPConfig(
-            encoder=tpsbt_micro(), size=96, scales=(1.0,), decoder_dim=128, decoder_depth=2, decoder_heads=4
-        ),
-        train=TrainConfig(batch_size=32),
-        optim=OptimConfig(lr=8e-3, min_lr=8e-5),
-    )
-
-
-RECIPES = {recipe().name: recipe for recipe in (svfap_base, svfap_small, svfap_tiny, svfap_micro)}
-
-
-def check_store(shards: Shards, method: SVFAPConfig) -> None:
+def check_store(shards: Shards, method: MethodConfig) -> None:
     """Raises UserError for crops smaller than the method's clips, or grey ones for a colour encoder."""
     store = shards.contract.store
     wanted = f"prepare again with --size {method.size}, in colour"

@@ -1,21 +1,23 @@
-"""Classification of clips: an encoder, mean pooling, LayerNorm and a linear head (SVFAP 3.2, Eq. 12)."""
+"""Classification of clips: an encoder, mean pooling, a norm and a linear head (SVFAP 3.2, Eq. 12)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.data.view import View
+from mien.encoders._api import EncoderOutput, Pool
+from mien.encoders._table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
-from mien.layers.block import layer_norm
+from mien.layers.block import NORM_EPS, layer_norm
 from mien.rng import generator
 from mien.transforms.augment import Augment
 from mien.transforms.mix import Mix, soft_targets
-from mien.types import LabelSpec
+from mien.types import LabelSpec, UserError
 
 HEAD_INIT_SCALE = 0.001  # official.md 2.5: the head starts almost at zero
 
@@ -25,7 +27,11 @@ class ClassifyConfig:
     """A classifier and how it is trained."""
 
     spec: LabelSpec
-    encoder: TPSBTConfig = field(default_factory=TPSBTConfig)
+    encoder: EncoderConfig = field(default_factory=TPSBTConfig)
+    pool: Pool = "tokens"
+    head_norm: Literal["layer", "batch"] = "layer"
+    """Before the head: LayerNorm as published, or batch statistics without weights, as linear probes of masked autoencoders
+    use. Batch statistics remove what all clips share, which a small model on one camera cannot learn past (docs/lab.md)."""
     frozen: bool = False
     """Train the head alone on fixed features."""
     label_smoothing: float = 0.1
@@ -39,6 +45,21 @@ class ClassifyConfig:
         return Classifier(self)
 
 
+def pooled(out: EncoderOutput, pool: Pool) -> Tensor:
+    """Mean over the tokens of a clip, ``[B, D]`` (MAE-DFER Table 11 for the first three, SVFAP Table 4 for "fused").
+
+    Raises:
+        UserError: "summary" or "all" of an encoder without representative tokens.
+    """
+    if pool == "fused":
+        return out.fused().mean(dim=1)
+    if pool == "tokens":
+        return out.tokens.mean(dim=1)
+    if out.summary is None:
+        raise UserError(f'pool "{pool}": this encoder has no representative tokens; give "tokens" or "fused"')
+    return (out.summary if pool == "summary" else torch.cat([out.summary, out.tokens], dim=1)).mean(dim=1)
+
+
 class Classifier(nn.Module):
     """``model(clip [B, C, T, H, W], normalised)`` returns logits ``[B, K]``; ``model({"clip":, "target":})`` the loss."""
 
@@ -46,14 +67,16 @@ class Classifier(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = config.encoder.build()
-        self.fc_norm = layer_norm(config.encoder.dim)
+        batch = nn.BatchNorm1d(config.encoder.dim, eps=NORM_EPS, affine=False)
+        self.fc_norm = batch if config.head_norm == "batch" else layer_norm(config.encoder.dim)
         self.head = nn.Linear(config.encoder.dim, len(config.spec.names))
         nn.init.trunc_normal_(self.head.weight, std=0.02, a=-2, b=2)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
             self.head.weight.mul_(HEAD_INIT_SCALE)
-        if config.frozen:
-            self.encoder.requires_grad_(False)
+        unused = self.encoder.unused_by(config.pool)
+        for name, parameter in self.encoder.named_parameters():
+            parameter.requires_grad_(not config.frozen and name not in unused)
 
     @property
     def spec(self) -> LabelSpec:
@@ -72,7 +95,7 @@ class Classifier(nn.Module):
 
     def features(self, clip: Tensor) -> Tensor:
         """``[B, D]``: what the head sees."""
-        return self.fc_norm(self.encoder(clip).tokens.mean(dim=1))
+        return self.fc_norm(pooled(self.encoder(clip), self.config.pool))
 
     def logits(self, clip: Tensor) -> Tensor:
         return self.head(self.features(clip))

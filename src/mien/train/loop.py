@@ -37,6 +37,8 @@ class TrainConfig:
     steps: int | None = None
     """Optimizer steps; overrides `epochs`."""
     warmup_epochs: float = 5
+    schedule_epochs: float | None = None
+    """Length of the learning rate's cosine where it is longer than the run (the published MAE-DFER weights: 100 of 50)."""
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast on a GPU, fp32 on a CPU."""
@@ -51,11 +53,17 @@ class TrainConfig:
             require(getattr(self, name) >= 1, f"{option(name)} {getattr(self, name)}: give 1 or more")
         require(self.steps is None or self.steps >= 1, f"--steps {self.steps}: give 1 or more")
         require(self.epochs > 0, f"--epochs {self.epochs:g}: give a number above 0")
+        longer = self.schedule_epochs is None or self.schedule_epochs >= self.epochs
+        require(longer, f"--schedule-epochs {self.schedule_epochs}: give at least --epochs ({self.epochs:g})")
         for name in ("warmup_epochs", "seed", "workers", "save_every_s"):
             require(getattr(self, name) >= 0, f"{option(name)} {getattr(self, name):g}: give 0 or more")
 
     def total_steps(self, num_clips: int) -> int:
         return self.steps or max(1, round(self.epochs * num_clips / self.batch_size))
+
+    def schedule_steps(self, num_clips: int) -> int:
+        """Steps until the learning rate has reached its end."""
+        return round(self.total_steps(num_clips) * max(1.0, (self.schedule_epochs or 0) / self.epochs))
 
     def warmup_steps(self, num_clips: int) -> int:
         """Warm-up keeps its share of the run when `steps` is given."""
@@ -113,13 +121,14 @@ class _Trainer:
         self.optimizer = build_optimizer(self.learner, optim)
         self.optim, self.config, self.world, self.out = optim, config, world, out
         self.total, self.warmup = config.total_steps(num_clips), config.warmup_steps(num_clips)
+        self.schedule = config.schedule_steps(num_clips)
         self.step, self.best = 0, float("-inf")
         self._pending: list[dict[str, Tensor]] = []
         self._pending_index: list[Tensor] = []
 
     def lr(self, step: int) -> float:
         scale = self.config.batch_size / 256
-        return warmup_cosine(step, self.total, self.warmup, self.optim.lr * scale, self.optim.min_lr * scale)
+        return warmup_cosine(step, self.schedule, self.warmup, self.optim.lr * scale, self.optim.min_lr * scale)
 
     def load(self) -> None:
         state = load_checkpoint(self.out / "checkpoints")

@@ -1,0 +1,71 @@
+"""MAE-DFER's target, loss and orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mien.encoders.lgi_former import LGIFormerConfig
+from mien.encoders.tpsbt import TPSBTConfig
+from mien.layers.mask import TubeMask
+from mien.methods.mae_dfer import MAEDFERConfig
+from mien.types import UserError
+from tests.methods.test_conformance import METHODS, PYRAMID, batch
+
+
+def test_lambda_weighs_appearance_against_motion():
+    prediction, target = torch.randn(2, 3, 4, 1536, generator=torch.Generator().manual_seed(0))
+    squares = (prediction - target).square().double()
+    for weight in (0.0, 0.3, 0.5, 1.0):
+        config = METHODS["mae-dfer"]
+        assert isinstance(config, MAEDFERConfig)
+        loss = replace(config, appearance_weight=weight).build().loss(prediction, target)
+        expected = weight * squares[..., :768].mean() + (1 - weight) * squares[..., 768:].mean()
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_region_order_is_the_published_permutation():
+    """official.md 3.3: rows 0-4, 10-14, 5-9, 15-19 of the raster order, then 20 further for each pair of slices."""
+    encoder = LGIFormerConfig(dim=16, num_heads=1, depth=1).build()
+    keep = torch.from_numpy(TubeMask(10, 10, 0.9, (5, 10)).draw(np.random.default_rng(0)))[None]
+    pair = [*range(5), *range(10, 15), *range(5, 10), *range(15, 20)]
+    assert encoder.region_order(keep)[0].tolist() == [20 * i + p for i in range(4) for p in pair]
+
+
+def test_decoder_order_moves_tokens_and_nothing_else():
+    raster, region = METHODS["mae-dfer"].build().eval(), METHODS["mae-dfer-region-order"].build().eval()
+    region.load_state_dict(raster.state_dict())
+    clip, keep = batch()["clip"], batch()["keep"]
+    order = raster.encoder.region_order(keep)
+    expected = torch.stack([raster.encode(clip, keep)[b, order[b]] for b in range(2)])
+    torch.testing.assert_close(region.encode(clip, keep), expected)
+    assert not torch.equal(order[0], torch.arange(48))
+
+
+def test_masks_hide_equally_many_tubes_in_every_window():
+    mask = TubeMask(10, 10, 0.75, (5, 10))
+    for seed in range(20):
+        keep = mask.draw(np.random.default_rng(seed))
+        assert len(keep) == mask.num_visible == 26  # official.md 3.3: 37 of 50 hidden in each half
+        assert [(keep < 50).sum(), (keep >= 50).sum()] == [13, 13]
+        assert (np.diff(keep) > 0).all()
+
+
+def test_a_mask_that_is_unequal_over_regions_is_refused():
+    encoder = METHODS["mae-dfer"].encoder.build()
+    with pytest.raises(ValueError, match="equally many tubes"):
+        encoder(batch()["clip"], torch.tensor([[0, 1, 2, 3, 4, 8], [0, 2, 4, 5, 7, 8]]))
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(UserError, match="no motion"):
+        MAEDFERConfig(TPSBTConfig(tube=(1, 16, 16)), num_frames=8)
+    with pytest.raises(UserError, match="only an LGI-Former"):
+        MAEDFERConfig(PYRAMID, size=48, decoder_order="region")
+    with pytest.raises(UserError, match="grid is 8x10x10"):
+        MAEDFERConfig(size=96)
+    with pytest.raises(UserError, match="do not divide"):
+        LGIFormerConfig(region=(2, 3, 10))
