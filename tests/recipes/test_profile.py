@@ -1,47 +1,103 @@
-"""Parameters and FLOPs against the paper's tables and the measurements of the published code."""
+"""Parameters and FLOPs against the papers' tables and the measurements of the published code."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 import torch
 
-from mien.encoders.tpsbt import tpsbt_base, tpsbt_small
-from mien.methods.svfap import SVFAPConfig
-from mien.recipes.profile import count_flops, count_parameters, meta_clip
-from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec
+from mien.cli.main import run
+from mien.recipes.profile import BILLION, MILLION, Variant, agrees, mae_dfer_tables, profile, svfap_tables, variants
 
-SEVEN = LabelSpec(names=tuple("abcdefg"))
+PRINTED = [*svfap_tables(), *mae_dfer_tables()]
+
+# Measured on the published code: parameters, fine-tuning and pre-training GFLOPs (official.md 2.3, 7).
+EXACT = {
+    "svfap-base": (77_635_351, 43.602, 12.946),
+    "svfap-small": (29_678_615, 18.067, 10.166),
+    "svfap-mask-75": (77_635_351, 43.602, 18.448),
+    "svfap-mask-85": (77_635_351, 43.602, 14.740),
+    "svfap-mask-95": (77_635_351, 43.602, 11.193),
+    "svfap-bottleneck-4": (77_634_319, 43.186, 12.572),
+    "svfap-bottleneck-16": (77_637_415, 44.442, 13.704),
+    "svfap-no-tp-no-sbt": (None, 76.854, 14.919),
+    "svfap-tp-only": (None, 53.134, 13.122),
+    "svfap-sbt-only": (None, 49.938, 13.480),
+    "svfap-average": (None, 43.287, 12.915),
+    "mae-dfer-base": (84_878_343, 49.752, 14.052),
+    "mae-dfer-small": (47_930_119, 28.393, 11.562),
+    "mae-dfer-tiny": (21_467_655, 12.981, 9.734),
+    "mae-dfer-intra": (51_225_607, 42.700, None),
+    "mae-dfer-intra-inter": (68_043_783, 42.836, None),
+    "mae-dfer-intra-lgi": (68_060_167, 49.616, None),
+    "mae-dfer-region-1x5x10": (84_882_439, 49.810, None),
+    "mae-dfer-region-2x2x10": (84_884_487, 50.036, None),
+    "mae-dfer-region-2x10x10": (84_876_295, 50.707, None),
+    "mae-dfer-region-4x5x10": (84_876_295, 50.707, None),
+    "videomae-base": (86_232_583, 80.762, 15.954),
+}
 
 
-# SVFAP Table 7 (77.6 M, 43.6 G; 30 M, 18 G); exact values measured on the published code.
+@pytest.mark.parametrize("variant", PRINTED, ids=lambda v: v.name)
+def test_every_row_agrees_with_the_papers_digits(variant: Variant):
+    row = profile(variant, latency=False)
+    assert agrees(row.params, MILLION, variant.params_m)
+    assert agrees(row.flops, BILLION, variant.flops_g)
+    if variant.flops_pretrain_g is not None:
+        assert row.flops_pretrain is not None
+        assert agrees(row.flops_pretrain, BILLION, variant.flops_pretrain_g)
+
+
+@pytest.mark.parametrize(("name", "exact"), EXACT.items(), ids=EXACT)
+def test_counts_equal_those_of_the_published_code(name, exact):
+    row = profile(variants()[name], latency=False)
+    params, flops, pretrain = exact
+    assert params in (None, row.params)
+    assert row.flops / BILLION == pytest.approx(flops, abs=6e-4)
+    assert pretrain is None or row.flops_pretrain / BILLION == pytest.approx(pretrain, abs=6e-4)
+
+
+# official.md 7: parameters of the pre-training models.
 @pytest.mark.parametrize(
-    ("encoder", "parameters", "flops"), [(tpsbt_base(), 77_635_351, 43.602), (tpsbt_small(), 29_678_615, 18.067)]
+    ("name", "parameters"),
+    [
+        ("svfap-base", 85_517_200),
+        ("svfap-small", 37_512_208),
+        ("mae-dfer-base", 92_760_192),
+        ("mae-dfer-small", 55_763_712),
+        ("mae-dfer-tiny", 29_252_992),
+        ("videomae-base", 94_210_944),
+    ],
 )
-def test_fine_tuning_equals_the_paper(encoder, parameters, flops):
+def test_pre_training_models_have_the_published_number_of_parameters(name, parameters):
     with torch.device("meta"):
-        model = ClassifyConfig(spec=SEVEN, encoder=encoder).build()
-    assert count_parameters(model) == parameters
-    assert count_flops(lambda: model(meta_clip(160))) / 1e9 == pytest.approx(flops, abs=6e-4)
+        model = variants()[name].method.build()
+    assert sum(p.numel() for p in model.parameters()) == parameters
 
 
-# SVFAP Table 2 (18.4 / 14.7 / 12.9 / 11.2 G); the third digit is the published code with the paper's forward.
-@pytest.mark.parametrize(("ratio", "flops"), [(0.75, 18.448), (0.85, 14.740), (0.9, 12.946), (0.95, 11.193)])
-def test_pre_training_equals_the_paper(ratio, flops):
-    with torch.device("meta"):
-        model = SVFAPConfig(mask_ratio=ratio).build()
-    mask = model.views()["clip"].mask
-    assert mask is not None
-    keep = torch.zeros(1, mask.num_visible, dtype=torch.int64, device="meta")  # type: ignore[attr-defined]
-    masked = torch.zeros(1, 100 - keep.shape[1], dtype=torch.int64, device="meta")
+def test_printed_digits_are_what_is_compared():
+    assert agrees(77_635_351, MILLION, 77.6)
+    assert agrees(77_635_351, MILLION, 78)
+    assert not agrees(77_635_351, MILLION, 77.7)
+    assert agrees(77_635_351, MILLION, None) is None
 
-    def call() -> None:
-        tokens = model.encode(meta_clip(160), keep)
-        decoder = model.decoder
-        x = torch.cat([decoder.embed(tokens), decoder.mask_token.expand(1, 8 * masked.shape[1], -1)], dim=1)
-        for block in decoder.blocks:
-            x = block(x)
-        decoder.head(decoder.norm(x[:, tokens.shape[1] :]))
 
-    assert count_parameters(model) == 85_517_200
-    assert count_flops(call) / 1e9 == pytest.approx(flops, abs=6e-4)
+def test_json_has_a_row_per_variant(capsys):
+    assert run(["profile", "svfap-micro", "mae-dfer-tiny", "--json", "--no-latency"]) == 0
+    micro, tiny = json.loads(capsys.readouterr().out)
+    assert (micro["name"], micro["paper"], micro["paper_flops_g"]) == ("svfap-micro", "", None)
+    assert (tiny["params"], tiny["paper_params_m"], tiny["table"]) == (21_467_655, 21.5, "Table 9")
+
+
+def test_latency_is_measured(capsys):
+    assert run(["profile", "svfap-micro"]) == 0
+    assert "svfap-micro" in capsys.readouterr().out
+    row = profile(variants()["svfap-micro"])
+    assert row.latency_s is not None
+    assert 0 < row.latency_s < 60
+
+
+def test_an_unknown_row_is_the_users_error(capsys):
+    assert run(["profile", "svfap-huge"]) == 2
+    assert "no row svfap-huge; there are: svfap-mask-75" in capsys.readouterr().err

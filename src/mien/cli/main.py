@@ -17,6 +17,9 @@ VERBS = {
     "evaluate": "score a classifier on a split: UAR, WAR, intervals, confusion matrix",
     "predict": "a video -> timeline.csv, predictions.json, report.html",
     "reconstruct": "film strips: original, masked, reconstructed",
+    "embed": "features of every clip to parquet, and their t-SNE picture",
+    "profile": "parameters, FLOPs and latency beside the papers' tables",
+    "convert": "a published checkpoint -> a model folder, and back",
     "synth": "draw face videos by code, with labels",
     "doctor": "what this machine can do, and what is missing",
 }

@@ -28,10 +28,13 @@ def main(argv: list[str]) -> int:
         """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
         split: str = "split"
         """Manifest column whose rows "test" are held out."""
+        data_fraction: float = 1.0
+        """Share of the training clips that is used, drawn by the seed. With `--steps` every share costs the same."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
+    # The recipe says which method and encoder: their fields are options, not subcommands to choose another.
+    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
     args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    model = pretrain(args.recipe, args.data, args.out, args.device, args.split)
+    model = pretrain(args.recipe, args.data, args.out, args.device, args.split, args.data_fraction)
     say_once(f"model: {model}")
     return 0
