@@ -33,4 +33,4 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/synth.py
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs/*/

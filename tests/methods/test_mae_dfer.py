@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,10 +40,28 @@ def test_decoder_order_moves_tokens_and_nothing_else():
     raster, region = METHODS["mae-dfer"].build().eval(), METHODS["mae-dfer-region-order"].build().eval()
     region.load_state_dict(raster.state_dict())
     clip, keep = batch()["clip"], batch()["keep"]
-    order = raster.encoder.region_order(keep)
+    encoder: Any = raster.encoder
+    order = encoder.region_order(keep)
     expected = torch.stack([raster.encode(clip, keep)[b, order[b]] for b in range(2)])
     torch.testing.assert_close(region.encode(clip, keep), expected)
     assert not torch.equal(order[0], torch.arange(48))
+
+
+def test_the_picture_shows_appearance_motion_and_their_sum():
+    c, clip, keep = METHODS["mae-dfer"], batch()["clip"], batch()["keep"]
+    pixels = (clip * torch.tensor(c.std).view(3, 1, 1, 1) + torch.tensor(c.mean).view(3, 1, 1, 1)).clamp(0, 1)
+    clip = (pixels - torch.tensor(c.mean).view(3, 1, 1, 1)) / torch.tensor(c.std).view(3, 1, 1, 1)
+    rows = c.build().eval().pictures(clip, keep)
+    first, second = pixels[:, :, ::2], pixels[:, :, 1::2]
+    torch.testing.assert_close(rows["original"], first)
+    torch.testing.assert_close(rows["original motion"], (second - first + 0.5).clamp(0, 1))
+    _, h, w = c.grid
+    seen = torch.zeros(len(keep), h * w, dtype=torch.bool).scatter(1, keep, True).view(-1, 1, 1, h, w)
+    seen = seen.repeat_interleave(16, -1).repeat_interleave(16, -2).expand_as(first)
+    torch.testing.assert_close(rows["next, reconstructed"][seen], second[seen])
+    assert (rows["masked"] == 0.5)[~seen].all()
+    assert (rows["masked motion"] == 0.5)[~seen].all()
+    assert not torch.allclose(rows["next, reconstructed"][~seen], second[~seen])
 
 
 def test_masks_hide_equally_many_tubes_in_every_window():

@@ -10,7 +10,8 @@ import tyro
 
 @dataclass(frozen=True)
 class Reconstruct:
-    """Film strips of a masked pre-training model: original, masked and reconstructed frames (SVFAP, Fig. 6)."""
+    """Film strips of a masked pre-training model: original, masked and reconstructed frames (SVFAP, Fig. 6); of MAE-DFER
+    appearance and motion (its Fig. 4)."""
 
     source: tyro.conf.Positional[Path]
     """A video, or a folder written by `mien prepare`."""
@@ -19,7 +20,7 @@ class Reconstruct:
     out: Path
     """Picture to write (.png)."""
     clips: int = 3
-    """Clips to draw, three rows each."""
+    """Clips to draw, three rows each; seven of MAE-DFER."""
     frames: int = 8
     """Frames of each clip, spread over it."""
     mask_ratio: float | None = None
@@ -45,7 +46,8 @@ def main(argv: list[str]) -> int:
     else:
         contract = folder.provenance.contracts[0] if folder.provenance.contracts else CropContract()
         try:
-            clips = clips_of_video(args.source, model, contract, args.clips, args.seed)
+            period = folder.provenance.frame_period_s
+            clips = clips_of_video(args.source, model, contract, args.clips, args.seed, period)
         except VideoError as error:
             raise UserError(
                 f"{args.source}: {error.reason}; give a video or a folder written by mien prepare"

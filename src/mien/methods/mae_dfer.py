@@ -76,8 +76,8 @@ class MAEDFER(MaskedAutoencoder):
 
     @torch.no_grad()
     def pictures(self, clip: Tensor, keep: Tensor) -> dict[str, Tensor]:
-        """Rows of a film strip, ``[B, C, t, H, W]`` each, a frame per tube: appearance (its first frame) and motion (the
-        difference to the next, around grey), as in the paper's Fig. 4."""
+        """Rows of a film strip, ``[B, C, t, H, W]`` each, a frame per tube: appearance (its first frame), motion (the
+        difference of the next to it, around grey), and the next frame as the two give it, as in the paper's Fig. 4."""
         c, frames = self.config, self.config.encoder.tube[0]
         tubes = patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube)
         normal, mean, scale = normalize_tubes(tubes)
@@ -94,8 +94,10 @@ class MAEDFER(MaskedAutoencoder):
             parts = values.reshape(*tubes.shape[:2], frames, -1, tubes.shape[-1])
             rows[name] = parts[:, :, 0] * scale + mean
             rows[f"{name} motion"] = parts[:, :, 1] * scale + GREY
+        rows["next, reconstructed"] = rows["reconstructed"] + rows["reconstructed motion"] - GREY
         size = (1, *c.encoder.tube[1:])
-        order = ("original", "masked", "reconstructed", "original motion", "masked motion", "reconstructed motion")
+        kinds = ("original", "masked", "reconstructed")
+        order = (*kinds, *(f"{kind} motion" for kind in kinds), "next, reconstructed")
         return {k: unpatchify(rows[k].nan_to_num(GREY).clamp(0, 1), c.grid, size) for k in order}
 
 

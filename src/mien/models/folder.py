@@ -43,6 +43,8 @@ class Provenance:
     """Manifest column that told training from test: evaluation reads the same one."""
     init: str = ""
     """Hash of the weights it was initialised from; "" for scratch."""
+    frame_period_s: float | None = None
+    """Median seconds between neighbouring frames of the pre-training clips: clips of other videos are taken by it."""
     metrics: dict[str, float] = field(default_factory=dict)
     mien: str = __version__
 

@@ -23,7 +23,7 @@ from mien.rng import generator
 from mien.transforms.augment import Augment
 from mien.types import CropContract, LabelSpec, UserError
 
-# Pre-training counts stored frames and does not record their rate: a label spec's default stands in on raw video.
+# For models that do not say how far apart the frames of pre-training were: a label spec's default.
 ASSUMED_PERIOD_S = LabelSpec(()).frame_period_s
 GAP_PX, LABEL_PX, PAPER, INK = 3, 180, (255, 255, 255), (40, 40, 40)
 
@@ -46,16 +46,24 @@ def as_reconstructor(name: str, model: nn.Module) -> MaskedAutoencoder:
 
 
 def clips_of_video(
-    path: Path, model: MaskedAutoencoder, contract: CropContract, num_clips: int, seed: int
+    path: Path,
+    model: MaskedAutoencoder,
+    contract: CropContract,
+    num_clips: int,
+    seed: int,
+    frame_period_s: float | None = None,
 ) -> list[StripClip]:
     """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time.
+
+    Args:
+        frame_period_s: seconds between the frames that the model's stride counts (`Provenance.frame_period_s`).
 
     Raises:
         VideoError: the video cannot be read.
         UserError: no face in it.
     """
     config = model.config
-    shape = WindowShape(config.num_frames, config.stride * ASSUMED_PERIOD_S)
+    shape = WindowShape(config.num_frames, config.stride * (frame_period_s or ASSUMED_PERIOD_S))
     windower, rng = Windower([shape], shape.period_s * shape.num_frames), generator("reconstruct", seed)
     kept: list[tuple[float, StripClip]] = []
     with CropStream(path, contract) as stream:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from rich.console import Console
 
 from mien.data.dataset import ClipSet
 from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
-from mien.data.select import hold_out, origin_of
+from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
 from mien.methods._table import MethodConfig
 from mien.models import Provenance, save_model
@@ -62,6 +63,23 @@ def training_rows(shards: Sequence[Shards], seed: int, split: str = "split") -> 
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
+def data_fraction(rows: Sequence[Manifest], fraction: float, seed: int) -> list[Manifest]:
+    """A random part of each folder's clips, at least one (SVFAP Table 1). Of one seed, smaller parts lie in larger ones.
+
+    Raises:
+        UserError: a fraction outside (0, 1].
+    """
+    require(0 < fraction <= 1, f"--data-fraction {fraction:g}: give a number above 0 and up to 1")
+    orders = [generator("data fraction", seed, k).permutation(len(m)) for k, m in enumerate(rows)]
+    counts = [max(1, round(fraction * len(m))) for m in rows]
+    return [m.take(sorted(order[:n])) for m, order, n in zip(rows, orders, counts, strict=True)]
+
+
+def frame_period_s(rows: Sequence[Manifest]) -> float:
+    """Seconds between neighbouring frames, the median over clips: what the stride of pre-training means in time."""
+    return 1 / median_fps(Manifest(pa.concat_tables(m.table.select(["fps"]) for m in rows)))
+
+
 def _groups(manifest: Manifest) -> int:
     return len({row["subject"] or row["source"] for row in manifest.rows()})
 
@@ -102,9 +120,17 @@ def held_out_loss(
 
 
 def pretrain(
-    recipe: PretrainRecipe, data: Sequence[Path], out: Path, device: str = "auto", split: str = "split"
+    recipe: PretrainRecipe,
+    data: Sequence[Path],
+    out: Path,
+    device: str = "auto",
+    split: str = "split",
+    fraction: float = 1.0,
 ) -> Path:
     """Trains `recipe` on the shards of `data`; goes on where an earlier start stopped.
+
+    Args:
+        fraction: share of the training clips that is used. Give the recipe `steps` to train parts at equal cost.
 
     Returns:
         the model folder ``out/model``.
@@ -116,12 +142,15 @@ def pretrain(
     for folder in shards:
         check_store(folder, recipe.method)
     train, held = training_rows(shards, recipe.train.seed, split)
+    train = data_fraction(train, fraction, recipe.train.seed)
     info = {
         "shards": [str(p) for p in data],
         "hashes": [s.manifest.hash for s in shards],
         "clips": sum(map(len, train)),
         "split": split,
     }
+    if fraction < 1:
+        info["data_fraction"] = fraction
     with world(device) as where:
         config = recipe.train
         per_rank = micro_batch(config, where.size)
@@ -143,7 +172,7 @@ def pretrain(
         if where.is_main:
             provenance = Provenance(
                 contracts=tuple(s.contract for s in shards), training_data=origin_of(train), data=tuple(info["hashes"]),
-                recipe=name, experiment=open_run(out, name, recipe, info),
+                recipe=name, experiment=open_run(out, name, recipe, info), frame_period_s=frame_period_s(train),
                 metrics=evaluator.call(learner.eval()) if evaluator else {},
             )  # fmt: skip
             save_model(out / "model", learner, recipe.method, provenance)

@@ -1,0 +1,211 @@
+"""Features of every clip, and the t-SNE picture of them (MAE-DFER Fig. 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from mien import __version__
+from mien.config import to_json
+from mien.data.contract import check_contract
+from mien.data.dataset import ClipSet
+from mien.data.loader import EvalLoader, prepare_batch
+from mien.data.manifest import Manifest
+from mien.data.select import rates_differ
+from mien.data.shards import Shards
+from mien.data.view import View
+from mien.methods._masked import MaskedAutoencoder
+from mien.models import ModelFolder
+from mien.recipes.pretrain import check_store
+from mien.rng import generator
+from mien.transforms.augment import Augment
+from mien.types import LabelSpec, UserError, require
+
+COLUMNS = ("clip_id", "source", "track", "subject", "split")
+VIEWS = 2  # of a pre-training model: the papers' number of test clips, as a classifier's default
+MIN_CLIPS, MAX_CLASSES = 5, 20
+
+
+def view_of(folder: ModelFolder, rows: Manifest) -> tuple[View, int]:
+    """How evaluation looks at clips of these rows, and at how many places of each."""
+    model: Any = folder.model
+    if isinstance(model, MaskedAutoencoder):
+        c = model.config
+        augment = Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
+        period, frames, stride, views = folder.provenance.frame_period_s, c.num_frames, c.stride, VIEWS
+    else:
+        s: LabelSpec = model.spec
+        augment, period, frames, stride, views = (
+            model.plain_augment(),
+            s.frame_period_s,
+            s.num_frames,
+            s.stride,
+            s.views,
+        )
+    by_time = period is not None and rates_differ(rows, 1 / period)
+    return View(frames, stride, "test", augment, frame_period_s=period if by_time else None), views
+
+
+def extractor(model: Any) -> Callable[[Tensor], Tensor]:
+    """Clips ``[B, C, T, H, W]`` to features ``[B, D]``: what a supervised model's head sees (its mean over frames, where it sees
+    each), or the mean over a pre-training model's tokens after the last norm, nothing masked."""
+    read = model.encode if isinstance(model, MaskedAutoencoder) else model.features
+
+    def call(clip: Tensor) -> Tensor:
+        features = read(clip)
+        return features if features.ndim == 2 else features.mean(dim=1)
+
+    return call
+
+
+def check_crops(folder: ModelFolder, shards: Shards, allow_mismatch: bool) -> str | None:
+    """What differs between the model's crops and these, where it may.
+
+    Raises:
+        UserError: the crops do not serve the model.
+    """
+    if not isinstance(folder.model, MaskedAutoencoder):
+        return check_contract(folder.config.spec, shards.contract, allow_mismatch)
+    check_store(shards, folder.config)
+    known = {c.geometry.hash for c in folder.provenance.contracts}
+    if not known or shards.contract.geometry.hash in known:
+        return None
+    return f"pre-trained on crops {'; '.join(c.describe() for c in folder.provenance.contracts)}"
+
+
+def embed_rows(
+    folder: ModelFolder, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
+) -> np.ndarray:
+    """Features float32 ``[n, D]`` per manifest row, the mean over its views. Only they grow with the number of rows."""
+    view, num_views = view_of(folder, rows)
+    views, model = {"clip": view}, folder.model.eval().to(device)
+    features = extractor(model)
+    total = np.zeros((len(rows), folder.config.encoder.dim), np.float32)
+    loader = EvalLoader(ClipSet(shards, rows), views, batch_size, num_views=num_views, workers=workers)
+    with torch.inference_mode():
+        for batch in loader:
+            ready = prepare_batch(batch, views, device)
+            np.add.at(total, batch["index"].numpy(), features(ready["clip"]).float().cpu().numpy() / num_views)
+    return total
+
+
+def write_features(path: Path, rows: Manifest, features: np.ndarray, provenance: dict[str, Any]) -> None:
+    """A Parquet file with `COLUMNS`, the label columns and ``feature`` (list of float32); JSON under the key ``mien``."""
+    table = rows.table.select([*COLUMNS, *rows.labels])
+    offsets = pa.array(np.arange(len(features) + 1, dtype=np.int32) * features.shape[1])
+    table = table.append_column("feature", pa.ListArray.from_arrays(offsets, pa.array(features.reshape(-1))))
+    table = table.replace_schema_metadata({"mien": json.dumps(provenance)})
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def tsne(features: np.ndarray, seed: int) -> np.ndarray:
+    """Places ``[n, 2]`` of ``[n, D]`` features, n at least `MIN_CLIPS`."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    spread = features.std(axis=0)
+    scaled = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(scaled.astype(np.float64))
+
+
+def groups_of(values: Sequence[Any]) -> tuple[list[str], np.ndarray]:
+    """Legend entries and the entry of each clip: the commonest classes, then "other" and "no label"."""
+    names = ["no label" if v is None or v == "" else str(v) for v in values]
+    counts = {n: names.count(n) for n in set(names) - {"no label"}}
+    shown = sorted(sorted(counts, key=lambda n: (-counts[n], n))[:MAX_CLASSES])
+    folded = [n if n in (*shown, "no label") else "other" for n in names]
+    entries = [*shown, *(n for n in ("other", "no label") if n in folded)]
+    return entries, np.array([entries.index(n) for n in folded])
+
+
+def draw_tsne(places: np.ndarray, values: Sequence[Any], target: str, path: Path, title: str) -> None:
+    """The places ``[n, 2]`` coloured by the column's values: classes with a legend, many different numbers with a scale."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
+    axes = figure.add_subplot()
+    numbers = [v for v in values if isinstance(v, int | float) and v == v]
+    if len(numbers) == len(values) and len(set(numbers)) > MAX_CLASSES:
+        points = axes.scatter(*places.T, c=np.array(numbers, float), s=14, cmap="viridis")
+        figure.colorbar(points, ax=axes, label=target, shrink=0.8)
+    else:
+        entries, index = groups_of(values)
+        colors = colormaps["tab20" if len(entries) > 10 else "tab10"]
+        for k, name in enumerate(entries):
+            color = "0.8" if name == "no label" else colors(k % colors.N)
+            axes.scatter(*places[index == k].T, color=color, s=14, label=f"{name} ({(index == k).sum()})")
+        axes.legend(title=target, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    axes.set(xticks=[], yticks=[], title=title)
+    figure.savefig(path, dpi=120)
+
+
+def embed(
+    folder: ModelFolder,
+    shards: Shards,
+    out: Path,
+    target: str | None = None,
+    split: str | None = None,
+    batch_size: int = 32,
+    device: torch.device | None = None,
+    allow_mismatch: bool = False,
+    picture_clips: int = 3000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Writes ``features.parquet`` and ``tsne.png`` to `out`; returns what is in the Parquet file's metadata.
+
+    Args:
+        target: column that colours the picture; None takes the classifier's target, or ``label``.
+        split: only rows whose split says so.
+        picture_clips: at most so many clips are drawn, picked by the seed: t-SNE takes minutes for ten thousand.
+
+    Raises:
+        UserError: no clips, no such column, crops that do not serve the model.
+    """
+    require(picture_clips >= MIN_CLIPS, f"--picture-clips {picture_clips}: give {MIN_CLIPS} or more")
+    require(batch_size >= 1, f"--batch-size {batch_size}: give 1 or more")
+    mismatch = check_crops(folder, shards, allow_mismatch)
+    rows = shards.manifest.ok()
+    if split is not None:
+        rows = rows.where(lambda r: r["split"] == split)
+    if not len(rows):
+        where = f" with split {split!r}" if split is not None else ""
+        raise UserError(f"{shards.root} holds no clip with a face{where}: look at manifest.parquet")
+    spec: LabelSpec | None = getattr(folder.config, "spec", None)
+    target = target or (spec.target if spec and spec.kind == "categorical" else spec.names[0] if spec else "label")
+    values = rows.column(target)
+    features = embed_rows(folder, shards, rows, batch_size, device or torch.device("cpu"))
+    provenance = {
+        "mien": __version__, "model": str(folder.path), "checkpoint_hash": folder.hash, "data": str(shards.root),
+        "data_hash": shards.manifest.hash, "contract": to_json(shards.contract), "contract_mismatch": mismatch,
+        "training": to_json(folder.provenance), "kind": spec.kind if spec else "pre-training", "clips": len(rows),
+        "dim": features.shape[1], "views": view_of(folder, rows)[1], "target": target, "seed": seed,
+    }  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    write_features(out / "features.parquet", rows, features, provenance)
+    picture(out / "tsne.png", features, values, provenance, picture_clips, seed)
+    return provenance
+
+
+def picture(
+    path: Path, features: np.ndarray, values: Sequence[Any], provenance: dict[str, Any], limit: int, seed: int
+) -> None:
+    """t-SNE of at most `limit` clips; of fewer than `MIN_CLIPS` there is nothing to draw, and an old picture goes."""
+    path.unlink(missing_ok=True)
+    if len(features) < MIN_CLIPS:
+        return
+    chosen = np.sort(generator("t-SNE", seed).permutation(len(features))[:limit])
+    title = f"t-SNE of {len(chosen)} clips, {provenance['kind']} {provenance['checkpoint_hash']}"
+    if provenance["contract_mismatch"] and provenance["kind"] != "pre-training":
+        title += "\n(contract mismatch allowed)"
+    draw_tsne(tsne(features[chosen], seed), [values[i] for i in chosen], provenance["target"], path, title)
