@@ -18,8 +18,9 @@ from mien.methods.svfap import SVFAPConfig
 from mien.models import load_folder
 from mien.protocols.classification import evaluate
 from mien.recipes.experiment import PretrainRecipe
-from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
+from mien.recipes.finetune import finetune
 from mien.recipes.pretrain import RECIPES, pretrain, training_rows
+from mien.recipes.supervised import ClassifyRecipe, FinetuneData
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.types import Geometry, UserError
@@ -138,7 +139,7 @@ def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (FinetuneData(Path(), target="mood"), "no column 'mood'"),
+        (FinetuneData(Path(), target=("mood",)), "no column 'mood'"),
         (FinetuneData(Path(), split="fold"), "no column 'fold'"),
         (FinetuneData(Path(), label_fraction=2.0), "label-fraction"),
     ],

@@ -143,7 +143,8 @@ def use_one_thread() -> None:
 def finetune_once(args: Demo, init: str, seed: int, pretrained: Path) -> None:
     """The same settings, labels and steps for both beginnings; the seed draws labels, order and weights."""
     from mien.encoders.tpsbt import tpsbt_micro
-    from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
+    from mien.recipes.finetune import finetune
+    from mien.recipes.supervised import ClassifyRecipe, FinetuneData
     from mien.train.loop import TrainConfig
     from mien.train.optim import OptimConfig
 
@@ -153,7 +154,7 @@ def finetune_once(args: Demo, init: str, seed: int, pretrained: Path) -> None:
         crop_area=(0.6, 1.0), label_smoothing=0.0, optim=OptimConfig(lr=32e-3, min_lr=1e-5, betas=(0.9, 0.999)),
         train=TrainConfig(batch_size=16, steps=args.finetune_steps, warmup_epochs=10, seed=seed, workers=0),
     )  # fmt: skip
-    data = FinetuneData(args.out / "shards", TARGET, label_fraction=args.label_fraction)
+    data = FinetuneData(args.out / "shards", (TARGET,), label_fraction=args.label_fraction)
     start = str(pretrained) if init == INITS[0] else None
     finetune(recipe, data, run_folder(args, init, seed), start, tpsbt_micro(), device="cpu")
 

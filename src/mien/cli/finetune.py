@@ -10,30 +10,30 @@ from mien.cli.main import say_once
 
 
 def main(argv: list[str]) -> int:
-    from mien.recipes.finetune import ClassifyRecipe, FinetuneData, finetune
-    from mien.recipes.masked import RECIPES
+    from mien.recipes import masked, supervised
+    from mien.recipes.finetune import finetune
 
-    encoders: Any = Literal[tuple(RECIPES)]
+    encoders: Any = Literal[tuple(masked.RECIPES)]
+    recipes: Any = tyro.extras.subcommand_type_from_defaults(supervised.RECIPES)
 
     @dataclass(frozen=True)
     class Finetune:
-        """Train a classifier on labelled shards. Without --init it starts from random weights."""
+        """Train a classifier or a regressor on labelled shards. Without --init it starts from random weights."""
 
-        recipe: tyro.conf.Positional[Literal["classify"]]
-        settings: Annotated[ClassifyRecipe, tyro.conf.arg(name="")]
-        rows: Annotated[FinetuneData, tyro.conf.arg(name="")]
+        recipe: recipes  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
+        rows: Annotated[supervised.FinetuneData, tyro.conf.arg(name="")]
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
-        """Folder of the run; the classifier is in its model/."""
+        """Folder of the run; the model is in its model/."""
         init: Annotated[str | None, tyro.conf.arg(metavar="RUN|MODEL")] = None
         """Pre-training run, model folder or hub id to start from."""
-        encoder: encoders = "svfap-micro"  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
+        encoder: encoders = "svfap-micro"  # pyright: ignore[reportInvalidTypeForm]  (as above)
         """Pre-training recipe whose encoder and clip size a model from scratch has; ignored with --init."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=(tyro.conf.OmitSubcommandPrefixes,))
-    scratch = RECIPES[args.encoder]().method
-    model = finetune(
-        args.settings, args.rows, args.out, args.init, scratch.encoder, scratch.size, args.device, args.recipe
-    )
+    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
+    args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=config)
+    scratch = masked.RECIPES[args.encoder]().method
+    name = next(name for name in supervised.RECIPES if name in argv)
+    model = finetune(args.recipe, args.rows, args.out, args.init, scratch.encoder, scratch.size, args.device, name)
     say_once(f"model: {model}")
     return 0

@@ -191,5 +191,7 @@ class Reader:
             rng = generator("view", name, self.seed, sample.epoch + 1, index, sample.view_idx)
             positions = view.indices(clip, rng, sample.view_idx, sample.num_views)
             params[name] = view.draw(rng)
+            if view.frame_targets:
+                params[name]["frame_targets"] = view.targets(clip, positions)
             replaced += self.clips.read(index, clip, positions, out[name], self.strict)
         return replaced, params

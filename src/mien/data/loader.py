@@ -42,6 +42,7 @@ class ClipLoader:
         accumulate: micro-batches of one global batch; step counts micro-batches.
         workers: decoding threads; 0 decodes in the caller's.
         targets: by name, arrays whose first axis runs over the rows of `clips`.
+        weights: [rows] how often a row is drawn, with replacement; None takes every row once an epoch.
         pin: page-locked frames, for training on a GPU.
     """
 
@@ -57,15 +58,20 @@ class ClipLoader:
         accumulate: int = 1,
         workers: int = 2,
         targets: Mapping[str, np.ndarray] | None = None,
+        weights: np.ndarray | None = None,
         pin: bool = False,
     ):
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
+        self._weights = None if weights is None else weights / weights.sum()
         self.num_clips, self.clip_ids, self.accumulate = len(clips), clips.clip_ids, accumulate
         self._batches = _Batches(Reader(clips, dict(views), seed, strict=False), workers, targets or {}, pin)
         self._order = lru_cache(maxsize=4)(self._permutation)
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        return generator("order", self.seed, epoch).permutation(self.num_clips)
+        rng = generator("order", self.seed, epoch)
+        if self._weights is None:
+            return rng.permutation(self.num_clips)
+        return rng.choice(self.num_clips, self.num_clips, p=self._weights)
 
     def samples(self, step: int) -> list[Sample]:
         """This rank's samples of one step."""
@@ -97,7 +103,7 @@ class EvalLoader:
     (seed, row, view_idx).
 
     Args:
-        num_views: clips per row (two for the test policy of the papers).
+        num_views: clips per row (two for the test policy of the papers), or one number for each row.
         strict: a broken frame is an error; else its neighbour takes its place, as in training.
     """
 
@@ -108,7 +114,7 @@ class EvalLoader:
         batch_size: int,
         seed: int = 0,
         *,
-        num_views: int = 1,
+        num_views: int | Sequence[int] = 1,
         strict: bool = True,
         rank: int = 0,
         world: int = 1,
@@ -117,7 +123,8 @@ class EvalLoader:
         pin: bool = False,
     ):
         self.batch_size = batch_size
-        items = [Sample(-1, i, v, num_views) for i in range(len(clips)) for v in range(num_views)]
+        counts = [num_views] * len(clips) if isinstance(num_views, int) else list(num_views)
+        items = [Sample(-1, i, v, counts[i]) for i in range(len(clips)) for v in range(counts[i])]
         self.items = items[rank::world]
         self._batches = _Batches(Reader(clips, dict(views), seed, strict=strict), workers, targets or {}, pin)
 
@@ -142,7 +149,8 @@ def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device 
 
     Returns:
         ``{view name: float32 [B, C, T, size, size], "keep": int64 [B, K] where the view "clip" has a mask
-        ("keep_<name>" for other views), everything else as it was, on the device}``.
+        ("keep_<name>" for other views), "values": float32 [B, T, K] where a view has per-frame targets, everything else as
+        it was, on the device}``.
     """
     ready: Batch = {}
     for key, value in batch.items():
@@ -150,6 +158,8 @@ def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device 
             ready[key] = value.to(device, non_blocking=True)
             continue
         params = dict(value)
+        if "frame_targets" in params:
+            ready["values"] = params.pop("frame_targets").to(device, non_blocking=True)
         ready[key] = views[key].apply(params.pop("frames").to(device, non_blocking=True), params)
         if "keep" in params:
             ready["keep" if key == "clip" else f"keep_{key}"] = params["keep"].to(device, non_blocking=True)

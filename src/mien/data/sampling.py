@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-Policy = Literal["pretrain", "train", "test"]
+Policy = Literal["pretrain", "train", "test", "cover"]
 
 
 def pretrain_indices(n: int, num_frames: int, stride: int, rng: np.random.Generator) -> np.ndarray:
@@ -47,6 +47,19 @@ def test_indices(n: int, num_frames: int, stride: int, view: int, num_views: int
     spare = len(every) - num_frames
     start = spare // 2 if num_views == 1 else int(view * spare / (num_views - 1))
     return every[start : start + num_frames]
+
+
+def num_windows(n: int, num_frames: int, stride: int) -> int:
+    """Windows of `cover_indices` that reach from the first stored frame to the last."""
+    return max(1, -(-n // (num_frames * stride)))
+
+
+def cover_indices(n: int, num_frames: int, stride: int, window: int, windows: int) -> np.ndarray:
+    """Window `window` of `windows` side by side over all frames; the last ends with the last frame, so it may overlap."""
+    reach = (num_frames - 1) * stride + 1
+    start = min(window * num_frames * stride, max(n - reach, 0))
+    assert window < windows, (window, windows)
+    return np.minimum(start + stride * np.arange(num_frames), n - 1)
 
 
 test_indices.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  # pytest would collect it by its name

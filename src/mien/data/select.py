@@ -84,6 +84,37 @@ def label_fraction(manifest: Manifest, target: str, fraction: float, seed: int) 
     return manifest.take(sorted(chosen))
 
 
+def any_fraction(manifest: Manifest, fraction: float, seed: int) -> Manifest:
+    """A random part of the rows, at least one. Raises UserError for a fraction outside (0, 1]."""
+    if not 0 < fraction <= 1:
+        raise UserError(f"--label-fraction {fraction}: give a number above 0 and up to 1")
+    order = generator("labels", seed).permutation(len(manifest))
+    return manifest.take(sorted(order[: max(1, round(fraction * len(manifest)))].tolist()))
+
+
+def clip_values(manifest: Manifest, names: Sequence[str]) -> np.ndarray:
+    """``[n, K]`` float32 targets, NaN where a cell is empty. Raises UserError for a column that holds no numbers."""
+    columns = [manifest.column(name) for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if words := sorted({v for v in column if isinstance(v, str)})[:3]:
+            raise UserError(f"column {name!r} holds words ({', '.join(words)}), a regression needs numbers")
+    return np.array([[np.nan if v is None else v for v in column] for column in columns], np.float32).T
+
+
+def vote_shares(manifest: Manifest, names: Sequence[str], labels: np.ndarray) -> np.ndarray:
+    """``[n, K]`` float32: the share of the annotators' votes for each class, or all on the label where nobody voted.
+
+    Raises:
+        UserError: a class without a column ``votes_<class>``.
+    """
+    missing = [n for n in names if f"votes_{n}" not in manifest.table.column_names]
+    if missing:
+        raise UserError(f"--soft-labels: no column {', '.join(f'votes_{n}' for n in missing)} in the manifest")
+    votes = np.nan_to_num(clip_values(manifest, [f"votes_{n}" for n in names]))
+    votes[votes.sum(axis=1) == 0] = np.eye(len(names), dtype=np.float32)[labels[votes.sum(axis=1) == 0]]
+    return votes / votes.sum(axis=1, keepdims=True)
+
+
 def hold_out(manifest: Manifest, fraction: float, seed: int) -> tuple[Manifest, Manifest]:
     """(train, validation): whole subjects where they are named, else whole sources, never half of one."""
     groups = [row["subject"] or row["source"] for row in manifest.rows()]

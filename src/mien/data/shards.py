@@ -112,6 +112,13 @@ class Clip:
         """The bytes of frame k, without a copy."""
         return memoryview(self._frames[self._offset + k].as_buffer()).cast("B")
 
+    def target(self, name: str) -> np.ndarray:
+        """A per-frame target [T] float32. Raises UserError where these shards have none of that name."""
+        if name not in self.batch.schema.names:
+            have = ", ".join(n for n in self.batch.schema.names if n not in SCHEMA.names) or "none"
+            raise UserError(f"no per-frame target {name!r} in the shards; there are: {have}")
+        return self.numbers(name)
+
     def numbers(self, column: str) -> np.ndarray:
         """A list column as [T] or [T, n]."""
         values = self.batch.column(column).values

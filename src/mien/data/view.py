@@ -33,6 +33,8 @@ class View:
     mask: Mask | None = None
     frame_period_s: float | None = None
     """Sample by time, as if filmed with this frame period; None counts stored frames, whatever their rate."""
+    frame_targets: tuple[str, ...] = ()
+    """Per-frame targets to bring along, as ``frame_targets`` float32 [T, K] (NaN = not annotated)."""
 
     def indices(self, clip: Clip, rng: np.random.Generator, view_idx: int = 0, num_views: int = 1) -> np.ndarray:
         """int64 [num_frames] stored frames; `view_idx` of `num_views` matters to the test policy only."""
@@ -46,8 +48,14 @@ class View:
     def _pick(self, n: int, rng: np.random.Generator, view_idx: int, num_views: int) -> np.ndarray:
         if self.policy == "test":
             return sampling.test_indices(n, self.num_frames, self.stride, view_idx, num_views)
+        if self.policy == "cover":
+            return sampling.cover_indices(n, self.num_frames, self.stride, view_idx, num_views)
         policy = sampling.pretrain_indices if self.policy == "pretrain" else sampling.train_indices
         return policy(n, self.num_frames, self.stride, rng)
+
+    def targets(self, clip: Clip, positions: np.ndarray) -> np.ndarray:
+        """float32 [T, K]. Raises UserError for shards that lack a target."""
+        return np.stack([clip.target(name)[positions] for name in self.frame_targets], axis=1)
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Parameters of one sample, each of fixed shape: `keep` int64 [K] with a mask, and `Augment.draw`'s."""

@@ -87,3 +87,61 @@ def _resamples(count: int, seed: int) -> np.ndarray:
 def _interval(values: Sequence[float]) -> Interval:
     low, high = np.percentile(values, (2.5, 97.5))
     return Interval(float(low), float(high))
+
+
+def concordance(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """CCC with unbiased (n - 1) and with biased (n) variances, PCC, MAE, 1 - MAE and RMSE of ``[n]`` values; NaN in the truth is
+    not annotated. A constant prediction has PCC 0: it follows nothing."""
+    known = np.isfinite(truth)
+    t, p = truth[known].astype(np.float64), predicted[known].astype(np.float64)
+    if len(t) < 2:
+        return dict.fromkeys(("ccc", "ccc_biased", "pcc", "mae", "one_minus_mae", "rmse"), float("nan"))
+    shift, covariance = (t.mean() - p.mean()) ** 2, np.cov(t, p)
+    spread, n = covariance[0, 0] + covariance[1, 1], len(t)
+    error = p - t
+    deviation = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
+    mae = float(np.abs(error).mean())
+    return {
+        "ccc": _ratio(2 * covariance[0, 1], spread + shift),
+        "ccc_biased": _ratio(2 * covariance[0, 1] * (n - 1) / n, spread * (n - 1) / n + shift),
+        "pcc": _ratio(covariance[0, 1], deviation),
+        "mae": mae,
+        "one_minus_mae": 1 - mae,
+        "rmse": float(np.sqrt(np.square(error).mean())),
+    }
+
+
+def _ratio(above: float, below: float) -> float:
+    return float(above / below) if below > 0 else 0.0
+
+
+def bootstrap_values(
+    truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray], groups: Sequence[str], seed: int
+) -> Interval:
+    """Interval of the mean CCC over targets when `groups` (people or videos) are resampled.
+
+    Args:
+        truth, predicted: per video ``[T_i, K]``. groups: per video.
+    """
+    _, index = np.unique(np.asarray(groups, str), return_inverse=True)
+    sums = np.stack([_moments(truth, predicted, np.flatnonzero(index == g)) for g in range(index.max() + 1)])
+    drawn = [_ccc_of(sums[pick].sum(axis=0)) for pick in _resamples(len(sums), seed)]
+    return _interval(drawn)
+
+
+def _moments(truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray], members: np.ndarray) -> np.ndarray:
+    """Counts and sums ``[6, K]`` of which a CCC over any union of groups can be made."""
+    t = np.concatenate([truth[m] for m in members]).astype(np.float64)
+    known = np.isfinite(t)
+    p = np.where(known, np.concatenate([predicted[m] for m in members]), 0.0)
+    t = np.where(known, t, 0.0)
+    return np.stack([known.sum(0), t.sum(0), p.sum(0), (t * t).sum(0), (p * p).sum(0), (t * p).sum(0)])
+
+
+def _ccc_of(sums: np.ndarray) -> float:
+    n, t, p, tt, pp, tp = sums
+    n = np.maximum(n, 2)
+    mean_t, mean_p = t / n, p / n
+    above = 2 * (tp - n * mean_t * mean_p) / (n - 1)
+    below = (tt - n * mean_t**2 + pp - n * mean_p**2) / (n - 1) + (mean_t - mean_p) ** 2
+    return float(np.mean(np.divide(above, below, out=np.zeros_like(above), where=below > 0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,15 +17,13 @@ from torch import nn
 from mien import __version__
 from mien.config import to_json
 from mien.data.contract import check_contract
-from mien.data.dataset import ClipSet
-from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
-from mien.data.select import class_indices, in_split, item_of, labelled, main_tracks, rates_differ
+from mien.data.select import class_indices, in_split, labelled, main_tracks
 from mien.data.shards import Shards
-from mien.data.view import View
 from mien.evaluate.figures import draw_confusion
 from mien.evaluate.metrics import bootstrap, confusion, scores
 from mien.models import ModelFolder
+from mien.protocols._predict import members_of, predict_rows
 from mien.types import LabelSpec, UserError
 
 LIBRARIES = ("torch", "numpy", "pyarrow", "simplejpeg", "scikit-learn")
@@ -42,23 +39,6 @@ class Predictions:
     probabilities: np.ndarray
 
 
-def predict_rows(
-    model: Any, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int
-) -> np.ndarray:
-    """Probabilities ``[n, K]`` per manifest row, averaged over the spec's views."""
-    spec: LabelSpec = model.spec
-    period = spec.frame_period_s if rates_differ(rows, 1 / spec.frame_period_s) else None
-    views = {"clip": View(spec.num_frames, spec.stride, "test", model.plain_augment(), frame_period_s=period)}
-    total = np.zeros((len(rows), len(spec.names)))
-    loader = EvalLoader(ClipSet(shards, rows), views, batch_size, num_views=spec.views, workers=workers)
-    model.eval().to(device)
-    with torch.inference_mode():
-        for batch in loader:
-            ready = prepare_batch(batch, views, device)
-            np.add.at(total, batch["index"].numpy(), model.predict(ready["clip"]).double().cpu().numpy())
-    return total / spec.views
-
-
 def predict_items(
     model: nn.Module,
     spec: LabelSpec,
@@ -72,9 +52,7 @@ def predict_items(
     rows = main_tracks(rows)
     per_row = predict_rows(model, shards, rows, batch_size, device, workers)
     truth = class_indices(rows, spec.target, spec.names)
-    members: dict[str, list[int]] = defaultdict(list)
-    for i, clip_id in enumerate(rows.column("clip_id")):
-        members[item_of(clip_id)].append(i)
+    members = members_of(rows)
     firsts, subjects = [m[0] for m in members.values()], rows.column("subject")
     frames = np.array(rows.column("num_frames"))  # the last row of a long video may hold a handful of frames
     averaged = np.stack([np.average(per_row[m], axis=0, weights=frames[m]) for m in members.values()])

@@ -13,7 +13,7 @@ from mien import __version__
 from mien.config import digest, to_json
 from mien.methods._table import MethodConfig
 from mien.methods.svfap import SVFAPConfig
-from mien.tasks.classify import ClassifyConfig
+from mien.tasks._table import TaskConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.types import UserError, require
@@ -36,7 +36,7 @@ class PretrainRecipe:
 class FinetuneExperiment:
     """The resolved form of a supervised run."""
 
-    task: ClassifyConfig
+    task: TaskConfig
     optim: OptimConfig
     train: TrainConfig
 

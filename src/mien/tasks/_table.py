@@ -1,0 +1,6 @@
+"""Every task a model folder may hold. A new one is a file, and a name here."""
+
+from mien.tasks.classify import ClassifyConfig
+from mien.tasks.regress import RegressConfig
+
+TaskConfig = ClassifyConfig | RegressConfig
