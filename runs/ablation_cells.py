@@ -1,0 +1,182 @@
+"""One cell of a table: its recipes, its run folders, and the process that runs it on one thread."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ablation_tables import NUM_FRAMES, SIZE, STRIDE, Ablation, Pretrained, Variant
+
+SEEDS = (0, 1, 2)
+CLIPS, SUBJECTS, CLIP_FRAMES = 1500, 300, 32
+# The inner 60 % of the usual crop: brows to chin. A micro model does not find the expression among hair, clothes and
+# background in minutes (docs/lab.md).
+MARGIN = -0.2
+PRETRAIN_STEPS, PRETRAIN_BATCH, PRETRAIN_LR = 600, 16, 24e-3
+FINETUNE_STEPS, FINETUNE_BATCH, FINETUNE_LR = 400, 32, 8e-3
+PRECISION: Literal["bf16"] = "bf16"  # on processors with AMX 1.45 times the clips a second of float32
+
+
+def recipe_of(start: Pretrained, seed: int) -> Any:
+    """The pre-training recipe of a variant."""
+    from mien.encoders.vit import vit_micro
+    from mien.recipes.masked import RECIPES
+
+    joint = start.recipe == "mae-dfer-vit-micro"
+    recipe = RECIPES["mae-dfer-micro" if joint else start.recipe]()
+    encoder = replace(vit_micro() if joint else recipe.method.encoder, **dict(start.encoder))
+    clip = {"num_frames": NUM_FRAMES, "stride": STRIDE, "size": SIZE}
+    method = replace(recipe.method, encoder=encoder, **clip, **dict(start.method))
+    train = replace(
+        recipe.train, batch_size=PRETRAIN_BATCH, steps=max(1, round(start.length * PRETRAIN_STEPS)), seed=seed, workers=0,
+        evaluate_every=10**6, save_every_s=60.0, log_every=50, precision=PRECISION,
+    )  # fmt: skip
+    return replace(recipe, name=start.recipe, method=method, train=train, optim=replace(recipe.optim, lr=PRETRAIN_LR))
+
+
+def classify_recipe(variant: Variant, seed: int) -> Any:
+    """Without augmentation but for flips: crops change the aspect too, and with a grid of 4 x 4 patches a micro model does not
+    get past that in minutes (docs/lab.md)."""
+    from mien.recipes.finetune import ClassifyRecipe
+    from mien.train.loop import TrainConfig
+    from mien.train.optim import OptimConfig
+
+    return ClassifyRecipe(
+        num_frames=NUM_FRAMES, stride=STRIDE, views=1, pool=variant.pool, head_norm="batch", drop_path=0.0,
+        randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, label_smoothing=0.0, crop_area=(1.0, 1.0),
+        optim=OptimConfig(lr=FINETUNE_LR, min_lr=1e-5, betas=(0.9, 0.999)),
+        train=TrainConfig(
+            batch_size=FINETUNE_BATCH, steps=FINETUNE_STEPS, warmup_epochs=10, seed=seed, workers=0, save_every_s=60.0,
+            precision=PRECISION,
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run folder: the pre-training (`variant` then has nothing but its start) or the fine-tuning of a variant."""
+
+    kind: Literal["pretrain", "finetune"]
+    variant: Variant
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}/{self.variant.name}/{self.seed}"
+
+    def folder(self, out: Path) -> Path:
+        return out / self.name
+
+    def done(self, out: Path) -> bool:
+        return (self.folder(out) / "done.json").is_file()
+
+    @property
+    def needs(self) -> Job | None:
+        if self.kind == "pretrain" or self.variant.start.published_init:
+            return None
+        return Job("pretrain", Variant(self.variant.start), self.seed)
+
+
+def jobs(tables: Iterable[Ablation], seeds: Sequence[int]) -> list[Job]:
+    """Every job once, in the order in which to start them: all tables with the first seed, then with the second."""
+    variants = list(dict.fromkeys(row.variant for table in tables for row in table.rows))
+    pairs = [Job("finetune", v, seed) for seed in seeds for v in variants]
+    return list(dict.fromkeys(j for job in pairs for j in (job.needs, job) if j))
+
+
+def draw_data(out: Path, workers: int) -> None:
+    from mien.corpora.synthetic import SynthConfig, write_clips
+    from mien.prepare.config import PrepareConfig, contract_for
+    from mien.prepare.pipeline import prepare
+    from mien.types import Store
+
+    if (out / "shards" / "manifest.parquet").is_file():
+        return
+    print(f"drawing {CLIPS} clips of {SUBJECTS} people, finding their faces", flush=True)
+    labels = write_clips(out / "videos", SynthConfig(CLIPS, SUBJECTS, frames=CLIP_FRAMES), workers)
+    contract = contract_for("face", MARGIN, store=Store(size=SIZE))
+    prepare([], out / "shards", PrepareConfig(contract, audio=False), labels, workers)
+
+
+def save_untrained(method: Any, seed: int, run: Path, shards: Any) -> dict[str, Any]:
+    """The weights that pre-training begins with, as a model folder."""
+    import torch
+
+    from mien.models import Provenance, save_model
+
+    torch.manual_seed(seed)
+    save_model(run / "model", method.build(), method, Provenance((shards.contract,), "drawn", recipe="untrained"))
+    return {}
+
+
+def do(job: Job, out: Path) -> dict[str, Any]:
+    """Runs a job to its end, or goes on with it; returns what is kept in done.json."""
+    from mien.data.shards import Shards
+    from mien.models import load_folder
+    from mien.protocols.classification import evaluate
+    from mien.recipes.finetune import FinetuneData, finetune
+    from mien.recipes.pretrain import pretrain
+
+    run, shards, start = job.folder(out) / "run", out / "shards", job.variant.start
+    recipe = recipe_of(start, job.seed)
+    if job.kind == "pretrain" and not start.length:
+        return save_untrained(recipe.method, job.seed, run, Shards(shards))
+    if job.kind == "pretrain":
+        model = pretrain(recipe, [shards], run, "cpu", fraction=start.data)
+        return load_folder(model).provenance.metrics
+    data = FinetuneData(shards, label_fraction=job.variant.labels)
+    init = str(job.needs.folder(out) / "run") if job.needs else None
+    finetune(classify_recipe(job.variant, job.seed), data, run, init, recipe.method.encoder, SIZE, "cpu")
+    result = evaluate(load_folder(run), Shards(shards), run / "evaluation")
+    return {"uar": result["uar"], "war": result["war"]}
+
+
+def work(job: Job, out: Path) -> None:
+    """A process of its own, on one thread; Ctrl-C reaches it from the parent only, as SIGTERM, upon which runs save."""
+    os.setsid()
+    folder = job.folder(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    import torch
+
+    from mien.types import Interrupted
+
+    torch.set_num_threads(1)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a job whose parent was killed goes on; nobody runs it beside
+        if job.done(out):
+            return
+        try:
+            kept = do(job, out)
+        except Interrupted as stop:
+            sys.exit(stop.exit_code)
+        finally:
+            note(out, {"job": job.name, "cpu_s": round(time.process_time(), 1)})
+        temporary = folder / "done.tmp"
+        temporary.write_text(json.dumps(kept) + "\n")
+        temporary.replace(folder / "done.json")
+
+
+def note(out: Path, entry: dict[str, Any]) -> None:
+    """Appends to what was spent; one short line is written at once, so workers do not mix."""
+    with open(out / "spent.jsonl", "a") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def spent(out: Path) -> dict[str, float]:
+    """Seconds of processor time by job, all starts together."""
+    total: dict[str, float] = {}
+    if (out / "spent.jsonl").is_file():
+        for line in (out / "spent.jsonl").read_text().splitlines():
+            entry = json.loads(line)
+            total[entry["job"]] = total.get(entry["job"], 0.0) + entry["cpu_s"]
+    return total
