@@ -91,11 +91,16 @@ class CropContract:
     store: Store = field(default_factory=Store)
     verified: bool = True
     """False for the stand-in geometry of a converted checkpoint or of ready-made crops ("assumed, not verified")."""
+    stand_in: Geometry | None = None
+    """For ready-made crops: how `predict` crops raw video for models trained on them ("assumed, not verified")."""
 
     def describe(self) -> str:
         g, s = self.geometry, self.store
         color, rate = "colour" if s.color else "grey", "source rate" if s.fps is None else f"{s.fps:g} fps"
-        return f"{g.detector}/{g.crop} margin {g.margin:g} [{g.hash}], {s.size} px {color}, {rate}"
+        text = f"{g.detector}/{g.crop} margin {g.margin:g} [{g.hash}], {s.size} px {color}, {rate}"
+        if self.stand_in is None:
+            return text
+        return f"{text}; on raw video {self.stand_in.crop} margin {self.stand_in.margin:g} [{self.stand_in.hash}]"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from mien.data.manifest import Manifest
+    from mien.prepare.config import PrepareConfig
 
 
 @dataclass(frozen=True)
@@ -15,14 +19,18 @@ class Prepare:
     """Find, track, align and crop faces: videos -> shards. Stopped, the same command goes on."""
 
     videos: tyro.conf.Positional[tuple[str, ...]]
-    """Files, folders (searched through) or quoted globs. None: the paths of --labels."""
+    """Files, folders (searched through) or quoted globs. None: the paths of --labels. With --corpus: its folder."""
     out: Path
     """Folder of the shards."""
     labels: Path | None = None
     """CSV: path, optionally start_s and end_s (cuts), subject, split; every other column is a label."""
-    crop: Literal["face", "box", "voxceleb2", "none"] = "face"
-    """face: aligned on five points. box: square around the face box. voxceleb2: the fixed patch of ready-made VoxCeleb2
-    frames. none: the whole frame is the face."""
+    corpus: str | None = None
+    """A benchmark by name (docs/corpora.md): files, labels and folds are read from its folder as its authors lay it out."""
+    corpus_options: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction] = ()
+    """What is uncertain or optional in the corpus's format; again for several. `help` lists those of the corpus."""
+    crop: Literal["face", "box", "voxceleb2", "none"] | None = None
+    """Default: face, or what the corpus says. face: aligned on five points. box: square around the face box. voxceleb2:
+    the fixed patch of ready-made VoxCeleb2 frames. none: the whole frame is the face."""
     size: int = 160
     """Side of the crop in pixels."""
     grey: bool = False
@@ -39,8 +47,8 @@ class Prepare:
     """CSV of face boxes to use instead of the detector (docs/prepare.md)."""
     frames: Literal["clip", "stills"] | None = None
     """What images in folders are: each folder one clip, or each image a clip of one frame."""
-    image_fps: float = 25.0
-    """Frame rate of a folder of images."""
+    image_fps: float | None = None
+    """Frame rate of a folder of images; default 25, or the corpus's."""
     every_s: float = 0.15
     """Seconds between detections."""
     detect_side: int = 480
@@ -61,26 +69,73 @@ def main(argv: list[str]) -> int:
     args = tyro.cli(Prepare, args=argv, prog="mien prepare")
     from rich.console import Console
 
-    from mien.prepare.config import PrepareConfig, contract_for
-    from mien.prepare.pipeline import prepare
     from mien.prepare.report import show
-    from mien.types import Store, UserError
+    from mien.types import UserError
 
-    store = Store(args.size, not args.grey, args.fps, quality=args.quality, subsampling=args.subsampling)
-    contract = contract_for(args.crop, args.margin, args.boxes is not None, store)
-    config = PrepareConfig(
-        contract, args.every_s, args.detect_side, args.min_score, args.min_face, args.gap_s, args.boxes, args.frames,
-        args.image_fps, args.audio,
-    )  # fmt: skip
     console = Console()
-    console.print(f"crops: {contract.describe()}", highlight=False)
-    with bar(console) as start:
-        manifest = prepare(args.videos, args.out, config, args.labels, args.workers, start)
+    if args.corpus is not None and "help" in args.corpus_options:
+        console.print(corpus_help(args.corpus), highlight=False, markup=False)
+        return 0
+    if args.corpus_options and args.corpus is None:
+        raise UserError("--corpus-options goes with --corpus NAME")
+    manifest = from_videos(args, console) if args.corpus is None else from_corpus(args, args.corpus, console)
     show(manifest, console)
     if not len(manifest.ok()):
         raise UserError(f"no face in any of the inputs: nothing to train on in {args.out} (reasons above)")
     console.print(f"{args.out}: {len(manifest.ok())} clips", highlight=False)
     return 0
+
+
+def config_of(args: Prepare) -> PrepareConfig:
+    from mien.prepare.config import PrepareConfig, contract_for
+    from mien.types import Store
+
+    store = Store(args.size, not args.grey, args.fps, quality=args.quality, subsampling=args.subsampling)
+    contract = contract_for(args.crop or "face", args.margin, args.boxes is not None, store)
+    fps = 25.0 if args.image_fps is None else args.image_fps
+    return PrepareConfig(
+        contract, args.every_s, args.detect_side, args.min_score, args.min_face, args.gap_s, args.boxes, args.frames,
+        fps, args.audio,
+    )  # fmt: skip
+
+
+def from_videos(args: Prepare, console) -> Manifest:
+    from mien.prepare.pipeline import prepare
+
+    config = config_of(args)
+    console.print(f"crops: {config.contract.describe()}", highlight=False)
+    with bar(console) as start:
+        return prepare(args.videos, args.out, config, args.labels, args.workers, start)
+
+
+def from_corpus(args: Prepare, name: str, console) -> Manifest:
+    from dataclasses import replace
+
+    from mien.prepare.from_corpus import CorpusInput, plan_corpus, prepare_corpus, problem_lines
+    from mien.types import UserError, require
+
+    for option, value in (("--labels", args.labels), ("--frames", args.frames)):
+        require(value is None, f"{option} does not go with --corpus: the corpus says what its files are")
+    if len(args.videos) != 1:
+        raise UserError(f"--corpus {name} wants one folder, its root; received {len(args.videos)}")
+    given = CorpusInput(name, Path(args.videos[0]), args.corpus_options, args.crop, args.margin, args.image_fps)
+    planned = plan_corpus(given, config_of(replace(args, margin=None)))
+    counts, record = planned.record.counts, planned.record
+    console.print(f"{name}: {counts['clips']} clips listed, {counts['missing']} of them missing", highlight=False)
+    for line in problem_lines(record.problems):
+        console.print(f"  {line}", markup=False, highlight=False)
+    console.print(f"crops: {planned.config.contract.describe()}", highlight=False)
+    with bar(console) as start:
+        return prepare_corpus(planned, args.out, args.workers, start)
+
+
+def corpus_help(name: str) -> str:
+    """The options of a corpus."""
+    from mien.corpora._options import describe
+    from mien.corpora._table import CORPORA, make_corpus
+
+    make_corpus(name)  # a wrong name is an error with the names there are
+    return f"{name}: {describe(CORPORA[name])}; see docs/corpora.md"
 
 
 def bar(console):

@@ -5,6 +5,7 @@ A corpus is one file with a function ``read(root, options) -> Listing`` and a li
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,41 @@ class FrameTargets:
     values: dict[str, np.ndarray]
     interpolate: bool = False
 
+    def __post_init__(self) -> None:
+        assert (np.diff(self.times_s) > 0).all(), "times rise"
+        assert all(v.shape == self.times_s.shape for v in self.values.values())
+
+    def at(self, times_s: np.ndarray) -> dict[str, np.ndarray]:
+        """float32 [T] of each target at the times [T]; NaN more than one row (their median distance) from every row.
+
+        Between an annotated and an unannotated row nothing is interpolated: NaN.
+        """
+        rows = self.times_s
+        if not len(rows):
+            return {name: np.full(len(times_s), np.nan, np.float32) for name in self.values}
+        right = np.searchsorted(rows, times_s).clip(1, max(len(rows) - 1, 1))
+        left, right = right - 1, np.minimum(right, len(rows) - 1)
+        step = np.maximum(rows[right] - rows[left], 1e-9)
+        share = ((times_s - rows[left]) / step).clip(0, 1)
+        if not self.interpolate:
+            share = np.round(share)
+        reach = float(np.median(np.diff(rows))) if len(rows) > 1 else np.inf
+        near = np.minimum(abs(times_s - rows[left]), abs(times_s - rows[right])) <= reach * 1.001
+        found = {}
+        for name, values in self.values.items():
+            # a weight of 0 takes no part: 0 * NaN is NaN
+            low, high = np.where(share < 1, values[left], 0), np.where(share > 0, values[right], 0)
+            mixed = low * (1 - share) + high * share
+            found[name] = np.where(near, mixed, np.nan).astype(np.float32)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """Names the annotation, so that clips are made anew when it changes."""
+        text = repr([self.interpolate, *self.values]).encode()
+        data = [self.times_s.astype(np.float64), *(v.astype(np.float32) for v in self.values.values())]
+        return hashlib.sha256(b"".join([text, *(d.tobytes() for d in data)])).hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,7 +75,8 @@ class Entry:
         values: `label` (class name), `subject`, `split`, ``fold_<k>`` ("train", "val" or "test"), ``votes_<class>``, targets by
             their names. None where unknown.
         start_s, end_s: stretch of the file; None for all of it.
-        targets: reads the per-frame annotation when the clip is prepared; None without one.
+        targets: reads the per-frame annotation, once, before anything is prepared; raises UserError for a damaged file. None
+            without one.
     """
 
     path: str
@@ -57,15 +94,17 @@ class Listing:
         entries: every clip that the official files name, whether its frames are there or not: a clip that is missing becomes a
             manifest row with a reason and counts as wrong at test.
         classes: class names in the published order; () for corpora without classes.
-        target_names: names of the per-frame or per-clip targets.
+        target_names: names of the per-frame or per-clip targets. Where an entry has `targets`, these are columns of the shards.
         crop: how faces get into the shards: "none" for ready-made crops, "face" for raw video.
-        stand_in: geometry that `predict` uses on raw video for models trained on these ready-made crops ("assumed, not verified");
-            None where the crops are ours.
-        frames: "clip" where a clip is a folder of images.
+        stand_in: geometry that `predict` uses on raw video for models trained on these ready-made crops ("assumed, not
+            verified"); None where the crops are ours.
+        frames: "clip" where a clip is a folder of images; None where it is a file (one corpus may have both: each path says
+            what it is).
         image_fps: their frame rate.
-        image_times: "index": the k-th image is at k / fps; "number": at (number in its name - first_number) / fps, for folders with
-            gaps.
-        problems: one line for each thing that is missing, double, extra or of an unexpected count; printed, and kept in the shards.
+        image_times: "index": the k-th image is at k / fps; "number": at (last number in its name - first_number) / fps, for
+            folders with gaps.
+        problems: one line for each thing that is missing, double, extra or of an unexpected count; printed, and kept in the
+            shards.
     """
 
     entries: list[Entry]

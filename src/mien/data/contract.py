@@ -7,10 +7,15 @@ from mien.types import CropContract, LabelSpec, UserError
 RATE_TOLERANCE = 1.05
 
 
-def mismatch(spec: LabelSpec, data: CropContract) -> str | None:
-    """Why crops made as `data` says do not serve a model of this spec, or None."""
+def mismatch(spec: LabelSpec, data: CropContract, stand_in: bool = False) -> str | None:
+    """Why crops made as `data` says do not serve a model of this spec, or None.
+
+    Args:
+        stand_in: take the stand-in geometry of a model trained on ready-made crops for its own.
+    """
     model = spec.contract
-    if model.geometry.hash != data.geometry.hash:
+    served = {model.geometry.hash, model.stand_in.hash if stand_in and model.stand_in else ""}
+    if data.geometry.hash not in served:
         pairs = [(k, getattr(model.geometry, k), getattr(data.geometry, k)) for k in vars(model.geometry)]
         parts = [f"{k} {a!r} against {b!r}" for k, a, b in pairs if a != b]
         return f"crop geometry differs, the model's against the data's: {', '.join(parts)}"

@@ -169,6 +169,31 @@ def promised_duration(container: av.container.InputContainer, stream: av.VideoSt
     return container.duration / av.time_base if container.duration else None
 
 
+def image_times(images: list[Path], fps: float, first_number: int | None = None) -> list[float]:
+    """Seconds of each image of a folder.
+
+    Args:
+        images: in natural order.
+        first_number: the number in the name (its last digits) of the image at time 0, for folders with gaps; None = the
+            k-th image is at k / fps.
+
+    Raises:
+        VideoError: numbers are wanted, and an image has none, or two have the same, or one lies before the first.
+    """
+    if first_number is None:
+        return [k / fps for k in range(len(images))]
+    found = [re.findall(r"\d+", p.stem) for p in images]
+    if without := [p.name for p, digits in zip(images, found, strict=True) if not digits]:
+        raise VideoError(f"image {without[0]} has no number in its name")
+    numbers = [int(digits[-1]) - first_number for digits in found]
+    if numbers[0] < 0:
+        raise VideoError(f"image {images[0].name} is numbered below {first_number}, the number of the first frame")
+    for before, after, image in zip(numbers, numbers[1:], images[1:], strict=False):
+        if after <= before:
+            raise VideoError(f"image {image.name} and the one before it are not numbered one after the other")
+    return [n / fps for n in numbers]
+
+
 def _probe_folder(path: Path, fps: float) -> VideoInfo:
     images = images_in(path)
     if not images:
@@ -184,13 +209,18 @@ class FrameReader(Iterator[Frame]):
     What decodes is yielded; `problem` then says in one line what did not ("" when all was well).
 
     Args:
-        fps: rate of a folder of images.
+        fps: rate of a folder of images. first_number: see `image_times`.
     """
 
     def __init__(
-        self, path: Path | str, start_s: float | None = None, end_s: float | None = None, fps: float = DEFAULT_FPS
+        self,
+        path: Path | str,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        fps: float = DEFAULT_FPS,
+        first_number: int | None = None,
     ):
-        self.path, self.fps, self.problem = Path(path), fps, ""
+        self.path, self.fps, self.first_number, self.problem = Path(path), fps, first_number, ""
         self.start_s, self.end_s = start_s or 0.0, float("inf") if end_s is None else end_s
         self._frames = self._from_folder() if self.path.is_dir() else self._from_container()
 
@@ -204,8 +234,9 @@ class FrameReader(Iterator[Frame]):
         images, bad = images_in(self.path), 0
         if not images:
             raise VideoError("a folder without images", "empty")
-        for index, image in enumerate(images):
-            time_s = index / self.fps
+        for index, (image, time_s) in enumerate(
+            zip(images, image_times(images, self.fps, self.first_number), strict=True)
+        ):
             if not self.start_s <= time_s < self.end_s:
                 continue
             try:
@@ -277,11 +308,15 @@ class FrameReader(Iterator[Frame]):
 
 
 def read_frames(
-    path: Path | str, start_s: float | None = None, end_s: float | None = None, fps: float = DEFAULT_FPS
+    path: Path | str,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    fps: float = DEFAULT_FPS,
+    first_number: int | None = None,
 ) -> FrameReader:
     """Frames in time order; look at `.problem` after the last one.
 
     Raises:
         VideoError: at the first frame, when there is none to be had.
     """
-    return FrameReader(path, start_s, end_s, fps)
+    return FrameReader(path, start_s, end_s, fps, first_number)

@@ -28,9 +28,9 @@ def shared_contract(
     stores = [s.contract.store for s in specs.values()]
     largest = max(stores, key=lambda s: (s.size, s.quality))
     store = replace(largest, color=any(s.color for s in stores), fps=None)
-    geometry = _reachable(next(iter(specs.values())).contract.geometry, source)
+    geometry = _reachable(next(iter(specs.values())).contract, source)
     contract = CropContract(geometry, store)
-    found = {n: reason for n, s in specs.items() if (reason := mismatch(s, contract))}
+    found = {n: reason for n, s in specs.items() if (reason := mismatch(s, contract, stand_in=source == "detect"))}
     notes = [f"{n}: {reason}" for n, reason in found.items()]
     if notes and not allow_mismatch:
         hint = _way_out(specs[next(iter(found))].contract.geometry, source)
@@ -43,9 +43,12 @@ def shared_contract(
     return contract, notes
 
 
-def _reachable(wanted: Geometry, source: FaceSource) -> Geometry:
+def _reachable(contract: CropContract, source: FaceSource) -> Geometry:
+    wanted = contract.geometry
     if source == "none":
         return contract_for("none").geometry
+    if contract.stand_in is not None:
+        wanted = contract.stand_in
     if source == "detect" and wanted.crop == "voxceleb2":
         return wanted  # a fixed patch of the frame: nothing to detect
     base = contract_for("face").geometry if wanted.crop in ("none", "voxceleb2") else wanted

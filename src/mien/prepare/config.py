@@ -33,6 +33,10 @@ class PrepareConfig:
     """Frame rate of a folder of images."""
     audio: bool = True
     """Keep the sound of each row."""
+    first_number: int | None = None
+    """Images of a folder are at (number in the name - this) / image_fps; None: at their position / image_fps."""
+    targets: tuple[str, ...] = ()
+    """Per-frame target columns of the shards."""
 
 
 def contract_for(

@@ -91,8 +91,10 @@ class FaceStream(Iterator[list[FaceSample]]):
         self.frame: Frame | None = None
         found = detector or detector_for(config)
         self._detector: FaceDetector = found.of(source or str(path)) if isinstance(found, GivenBoxes) else found
-        self._reader = read_frames(path, start_s, end_s, config.image_fps)
-        self._tracker = Tracker(config.gap_s)
+        self._reader = read_frames(path, start_s, end_s, config.image_fps, config.first_number)
+        # A folder of ready crops with gaps stays one track: its images are all of one person.
+        ready = config.contract.geometry.detector == "none"
+        self._tracker = Tracker(float("inf") if ready else config.gap_s)
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
         self._last_look: float | None = None

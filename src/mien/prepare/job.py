@@ -69,7 +69,7 @@ def run_job(
     """
     shard = out / "shards" / f"{job.stem}.arrow"
     rows: list[dict[str, Any]] = []
-    with ShardWriter(shard) as writer:
+    with ShardWriter(shard, config.targets) as writer:
         packer, done = Packer(config, detector, writer), 0
         for group in _groups(job.sources):
             size = sum(s.size for s in group)
@@ -154,4 +154,5 @@ def settings_of(config: PrepareConfig) -> str:
     """Digest of everything besides the contract that changes what comes out."""
     parts = [config.every_s, config.detect_side, config.min_score, config.min_face, config.gap_s, config.image_fps]
     boxes = Path(config.boxes).read_text(errors="replace") if config.boxes and Path(config.boxes).is_file() else None
-    return digest(json.dumps([*parts, config.audio, boxes]))
+    corpus = [config.first_number, config.targets] if config.first_number is not None or config.targets else []
+    return digest(json.dumps([*parts, config.audio, boxes, *corpus]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _check_doubles(file: Path, rows: list[LabelRow]) -> None:
             )
 
 
-def label_columns(values: list[dict[str, str | None]]) -> list[dict[str, str | float | None]]:
+def label_columns(values: Sequence[Mapping[str, str | float | None]]) -> list[dict[str, str | float | None]]:
     """Text to numbers in every column that holds only numbers; `subject` and `split` stay text."""
     names = {k for v in values for k in v}
     numeric = {
@@ -109,7 +110,7 @@ def label_columns(values: list[dict[str, str | None]]) -> list[dict[str, str | f
     return [{n: _number(v.get(n)) if n in numeric else v.get(n) for n in names} for v in values]
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str | float | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:

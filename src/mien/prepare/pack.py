@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
+from mien.corpora._api import FrameTargets
 from mien.data.audio import Sound, read_audio
 from mien.data.frame import Frame, VideoError, read_image
 from mien.data.manifest import MAX_ROW_FRAMES
@@ -79,7 +80,7 @@ class Stretch:
         row = self._building[track]
         if row.samples:
             clip_id = f"{self.source.name}{self.cut.tag}/{track}/{row.segment}"
-            self.rows.append(self.packer.write(self.source, clip_id, track, row))
+            self.rows.append(self.packer.write(self.source, clip_id, track, row, self.cut.targets))
             self._building[track] = Building(segment=row.segment + 1)
 
     def finish(self, problem: str) -> list[dict[str, Any]]:
@@ -201,10 +202,12 @@ class Packer:
             point = TrackPoint(track, found.boxes[k], found.points[k], float(found.scores[k]), True)
             row = Building()
             row.add(make_sample(frame, point, self.config), self.config.contract.store)
-            rows.append({**self.write(source, f"{source.name}/{track}/0", track, row), "cut": ""})
+            rows.append({**self.write(source, f"{source.name}/{track}/0", track, row, cut.targets), "cut": ""})
         return rows or [failure(source, cut, "no_face", "no face in the picture")]
 
-    def write(self, source: Source, clip_id: str, track: int, building: Building) -> dict[str, Any]:
+    def write(
+        self, source: Source, clip_id: str, track: int, building: Building, targets: FrameTargets | None
+    ) -> dict[str, Any]:
         """Adds a row to the shard and returns its manifest row."""
         samples = building.samples
         times = np.array([s.time_s for s in samples])
@@ -220,6 +223,7 @@ class Packer:
             np.array([s.score for s in samples]),
             sound.samples,
             sound.start_s,
+            targets_at(targets, times, self.config.targets),
         )
         try:
             number = self.writer.add(row)
@@ -248,6 +252,12 @@ class Packer:
         if self._sound is None:
             self._sound = read_audio(source.path)
         return self._sound.between(start_s, end_s)
+
+
+def targets_at(targets: FrameTargets | None, times_s: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """float32 [T] of each name; NaN for what this clip has no annotation of."""
+    found = {} if targets is None else targets.at(times_s)
+    return {n: found[n] if n in found else np.full(len(times_s), np.nan, np.float32) for n in names}
 
 
 def median(values: list[float]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,31 @@ def prepare(
     Raises:
         UserError: bad input or settings; `out` holds crops of another contract, or is being written.
     """
-    config, out = config or PrepareConfig(), Path(out)
+    config = config or PrepareConfig()
     check(config)
-    require(workers is None or workers >= 0, f"--workers {workers}: give 0 (this process alone) or more")
     plan = make_plan(videos, None if labels is None else Path(labels), config)
+    return carry_out(plan, Path(out), config, workers, start)
+
+
+def carry_out(
+    plan: Plan,
+    out: Path,
+    config: PrepareConfig,
+    workers: int | None = None,
+    start: Start | None = None,
+    claimed: Callable[[], None] | None = None,
+) -> Manifest:
+    """`prepare` for a plan that is made.
+
+    Args:
+        claimed: called when the folder is ours and nothing is written yet; may refuse it.
+    """
+    require(workers is None or workers >= 0, f"--workers {workers}: give 0 (this process alone) or more")
     detector_for(config)  # a wrong boxes file is found here, not in a worker
     with writing(out):
         claim(out, config.contract)
+        if claimed is not None:
+            claimed()
         sweep(out)
         settings = settings_of(config)
         finished = current_keys(read_parts(out), plan)
@@ -126,6 +144,8 @@ def differences(have: CropContract, want: CropContract) -> str:
     for part in ("geometry", "store"):
         a, b = asdict(getattr(have, part)), asdict(getattr(want, part))
         pairs += [f"{k} is {a[k]!r} there and {b[k]!r} here" for k in a if a[k] != b[k]]
+    if have.stand_in != want.stand_in:
+        pairs.append("they are ready-made crops of another kind (raw video would be cropped in another way)")
     return ", ".join(pairs) or "one is verified, the other assumed"
 
 
@@ -154,7 +174,8 @@ def assemble(out: Path, plan: Plan, settings: str) -> Manifest:
     wanted = {s.name: s.key(settings) for s in plan.sources}
     parts = read_parts(out)
     latest = {row["source"]: row["key"] for rows in parts.values() for row in rows}
-    wanted |= {name: latest[name] for name in sorted(latest) if name not in wanted}
+    if not plan.complete:
+        wanted |= {name: latest[name] for name in sorted(latest) if name not in wanted}
     chosen: dict[str, list[dict[str, Any]]] = {}
     for stem, rows in parts.items():
         kept = [r for r in rows if wanted.get(r["source"]) == r["key"]]
@@ -176,7 +197,7 @@ def with_labels(rows: list[dict[str, Any]], plan: Plan, out: Path) -> list[dict[
     """Rows with their label columns: those of this run's labels file, else (files of earlier runs) as they were."""
     now = {(s.name, c.tag): c.labels for s in plan.sources for c in s.cuts}
     now |= {(name, c.tag): c.labels for name, c in plan.missing}
-    before: dict[str, dict[str, str | None]] = {}
+    before: dict[str, Mapping[str, str | float | None]] = {}
     if (out / "manifest.parquet").exists():
         old = Manifest.read(out)
         columns = [*old.labels, "subject", "split"]

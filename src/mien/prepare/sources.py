@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mien.config import digest
+from mien.corpora._api import FrameTargets
 from mien.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, images_in, natural_key
 from mien.prepare.config import PrepareConfig
 from mien.prepare.labels import LabelRow, read_labels
@@ -25,7 +26,13 @@ class Cut:
 
     start_s: float | None = None
     end_s: float | None = None
-    labels: dict[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str | float | None] = field(default_factory=dict)
+    targets: FrameTargets | None = None
+
+    @property
+    def identity(self) -> list[Any]:
+        """What decides the clips that come of it."""
+        return [self.start_s, self.end_s, *([] if self.targets is None else [self.targets.digest])]
 
     @property
     def tag(self) -> str:
@@ -54,7 +61,7 @@ class Source:
 
     def key(self, settings: str) -> str:
         """Names the work: another file, other cuts or other settings are other work; other labels are not."""
-        return digest([self.name, self.size, self.time, settings, [[c.start_s, c.end_s] for c in self.cuts]])
+        return digest([self.name, self.size, self.time, settings, [c.identity for c in self.cuts]])
 
 
 @dataclass
@@ -63,6 +70,8 @@ class Plan:
     missing: list[tuple[str, Cut]]
     """Labelled files that are not there: (name, stretch)."""
     notes: list[str]
+    complete: bool = False
+    """The folder holds this and nothing else: what earlier runs put there beside it leaves the manifest."""
 
 
 def make_plan(videos: Sequence[Path | str], labels: Path | None, config: PrepareConfig) -> Plan:
@@ -93,7 +102,7 @@ def make_plan(videos: Sequence[Path | str], labels: Path | None, config: Prepare
             outside += 1
     if outside:
         plan.notes.append(f"{outside} labelled rows are of files not among the inputs: left out")
-    plan.sources = [_source(name, path, tuple(cuts.get(path, [Cut()])), config) for path, name in found.items()]
+    plan.sources = [source_of(name, path, tuple(cuts.get(path, [Cut()])), config) for path, name in found.items()]
     return plan
 
 
@@ -104,7 +113,7 @@ def _resolve(row: LabelRow, bases: list[Path]) -> Path | None:
     return None
 
 
-def _source(name: str, path: str, cuts: tuple[Cut, ...], config: PrepareConfig) -> Source:
+def source_of(name: str, path: str, cuts: tuple[Cut, ...], config: PrepareConfig) -> Source:
     place = Path(path)
     if place.is_dir():
         stats = [p.stat() for p in images_in(place)]

@@ -1,0 +1,46 @@
+"""Every corpus by the name it has on the command line. A new one is a file and a line here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mien.corpora._api import Corpus, Listing
+from mien.corpora._options import from_texts
+from mien.corpora.synthetic.corpus import Synthetic
+from mien.types import UserError
+
+CORPORA: dict[str, type[Corpus]] = {
+    "synthetic": Synthetic,
+}
+
+
+def make_corpus(name: str, options: Sequence[str] = ()) -> Corpus:
+    """The parser of a corpus, with its options given as ``KEY=VALUE``.
+
+    Raises:
+        UserError: no such corpus or option.
+    """
+    if name not in CORPORA:
+        close = difflib.get_close_matches(name.lower().replace("_", "-"), CORPORA, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"--corpus {name}: no such corpus; there are {', '.join(sorted(CORPORA))}{hint}")
+    return from_texts(name, CORPORA[name], options)
+
+
+def options_of(corpus: Corpus) -> dict[str, Any]:
+    """The options in force, by name."""
+    return asdict(corpus)  # type: ignore[call-overload]
+
+
+def read_corpus(name: str, root: Path, options: Sequence[str] = ()) -> tuple[Corpus, Listing]:
+    """Raises UserError: no such corpus, option or folder, or `root` is not this corpus."""
+    corpus = make_corpus(name, options)
+    if not root.is_dir():
+        raise UserError(
+            f"{root}: no such folder; give the folder of {name} as its authors lay it out (docs/corpora.md)"
+        )
+    return corpus, corpus.read(root)
