@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
 from mien.layers.block import MLP, Block, CrossBlock, layer_norm
 from mien.layers.decoder import visible_tokens
-from mien.layers.init import truncated_
+from mien.layers.init import fresh_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import sinusoid
 from mien.layers.temporal import temporal_downsample
@@ -117,7 +117,7 @@ class TPSBT(nn.Module):
             self.spatial_downsamples = nn.ModuleList(
                 SpatialAttention(config.dim, config.bottlenecks) for _ in config.depths[1:]
             )
-        truncated_(self)
+        fresh_(self, config.dim)
 
     def forward(self, clip: Tensor, keep: Tensor | None = None) -> EncoderOutput:
         """``clip [B, C, T, H, W]`` and ``keep [B, K]``, spatial indices of the visible tubes, to the last stage's tokens.

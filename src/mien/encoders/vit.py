@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
 from mien.layers.block import Block
 from mien.layers.decoder import visible_tokens
-from mien.layers.init import truncated_
+from mien.layers.init import fresh_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import sinusoid
 
@@ -57,7 +57,7 @@ class ViT(nn.Module):
         rates = depth_rates(config.drop_path, config.depth)
         self.patch_embed = TubeEmbed(config.dim, config.channels, config.tube)
         self.blocks = nn.ModuleList(Block(config.dim, config.num_heads, drop_path=rate) for rate in rates)
-        truncated_(self)
+        fresh_(self, config.dim)
 
     def forward(self, clip: Tensor, keep: Tensor | None = None) -> EncoderOutput:
         """``clip [B, C, T, H, W]`` and ``keep [B, K]``, spatial indices of the visible tubes, to tokens in raster order.
