@@ -20,6 +20,7 @@ from mien.layers.mask import TubeMask
 from mien.transforms.augment import Augment
 from mien.transforms.randaugment import RandAugment
 from mien.types import UserError
+from tests.conftest import write_shards
 
 VIEWS = {
     "clip": View(4, 2, "pretrain", Augment(32, crop="multi_scale"), TubeMask(2, 2, 0.5)),
@@ -226,3 +227,12 @@ def test_threads_end_with_the_iterator(clips):
     assert len(list(islice(batches, 2))) == 2
     batches.close()
     assert set(threading.enumerate()) == before
+
+
+def test_a_missing_shard_file_is_named(tmp_path: Path):
+    root = write_shards(tmp_path / "s")
+    clips = ClipSet(Shards(root))
+    (root / "shards" / "a.arrow").rename(root / "elsewhere.arrow")
+    with pytest.raises(UserError, match=r"a\.arrow is missing"):
+        ClipSet(Shards(root))
+    assert len(clips)  # a file that is mapped already stays readable

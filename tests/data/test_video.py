@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,16 @@ def test_frame_from_an_array():
     assert frame.small(100) is image
     later = frame.at(2.0, 7)
     assert (later.time_s, later.index, later.image is image) == (2.0, 7, True)
+
+
+def test_two_threads_may_convert_frames_of_one_video(tmp_path):
+    """A swscale context is not to be shared: crop and detector once stood still for ever here, or crashed (docs/lab.md)."""
+    path = write(tmp_path / "a.mp4", pictures(60))
+    frames = list(read_frames(path))
+    with ThreadPoolExecutor(2) as pool:
+        whole = [pool.submit(lambda f=f: f.image) for f in frames]
+        small = [pool.submit(f.small, 64) for f in frames]
+        shapes = {(w.result(timeout=60).shape, s.result(timeout=60).shape) for w, s in zip(whole, small, strict=True)}
+    assert len(shapes) == 1
+    alone = [f.image for f in read_frames(path)]
+    assert all(np.array_equal(w.result(), a) for w, a in zip(whole, alone, strict=True))

@@ -296,6 +296,15 @@ def test_given_boxes_replace_the_detector(scene, tmp_path):
     np.testing.assert_allclose(clip.numbers("boxes"), drawn.boxes[:55, 0], atol=4)
 
 
+def test_a_boxes_file_for_other_videos_says_so(scene, tmp_path):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("path,time_s,x0,y0,x1,y1\nother.mp4,0,1,2,30,40\n")
+    config = PrepareConfig(contract_for("box", boxes=True, store=Store(size=48)), boxes=str(boxes))
+    row = prepare([scene[0]], tmp_path / "out", config, workers=0).rows()[0]
+    assert row["status"] == "no_face"
+    assert "scene.mp4; its paths begin: other.mp4" in row["reason"]
+
+
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "mien.cli.main", "prepare", *map(str, arguments)]
 

@@ -137,10 +137,19 @@ class Shards:
         self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
 
     def clip(self, shard: str, row: int) -> Clip:
-        """The clip at record batch `row` of file `shard` (both from the manifest)."""
+        """The clip at record batch `row` of file `shard` (both from the manifest).
+
+        Raises:
+            UserError: the file is not there, as in a folder that was copied in part.
+        """
         reader = self._readers.get(shard)
         if reader is None:
-            reader = pa.ipc.open_file(pa.memory_map(str(self.root / "shards" / shard)))
+            path = self.root / "shards" / shard
+            if not path.is_file():
+                raise UserError(
+                    f"{path} is missing, the manifest names it: copy the folder as a whole, or prepare it again"
+                )
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
             self._readers[shard] = reader
         return Clip(reader.get_batch(row))
 

@@ -70,11 +70,20 @@ class GivenBoxes:
         self._marks, self._file = marks, file
 
     def of(self, source: str) -> GivenTrack:
+        """The detector of one video; it finds nothing where the file marks nothing."""
+        return GivenTrack(self.marks(source))
+
+    def marks(self, source: str) -> list[Mark]:
         """Marks whose path is the source's name as listed, or its file name when only that is unique."""
         if source in self._marks:
-            return GivenTrack(self._marks[source])
+            return self._marks[source]
         ends = [k for k in self._marks if source.endswith("/" + k) or k.endswith("/" + source)]
-        return GivenTrack(self._marks[ends[0]] if len(ends) == 1 else [])
+        return self._marks[ends[0]] if len(ends) == 1 else []
+
+    def why_none(self, source: str) -> str:
+        """What to tell the person whose file marks nothing in this source."""
+        some = ", ".join(sorted(self._marks)[:3])
+        return f"--boxes {self._file} marks nothing in {source}; its paths begin: {some or '(none)'}"
 
     @classmethod
     def read(cls, file: str | None, points: bool) -> GivenBoxes:

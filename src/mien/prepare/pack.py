@@ -92,6 +92,9 @@ class Stretch:
             return [{**row, "reason": note} for row in self.rows]
         if self.num_frames:
             status, reason = "no_face", f"no face in {self.num_frames} frames"
+            given = self.packer.detector
+            if isinstance(given, GivenBoxes) and not given.marks(self.source.name):
+                reason = given.why_none(self.source.name)
         else:
             status, reason = "empty", f"no frames from {self.cut.start_s or 0:g} s on" if self.cut.tag else "no frames"
         return [failure(self.source, self.cut, status, "; ".join(filter(None, (reason, note))))]
