@@ -1,6 +1,6 @@
 """`mien pretrain RECIPE --data SHARDS --out RUN`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from mien.cli.main import say_once
 def main(argv: list[str]) -> int:
     from mien.recipes.pretrain import RECIPES, pretrain
 
-    recipes: Any = tyro.extras.subcommand_type_from_defaults({name: recipe() for name, recipe in RECIPES.items()})
+    recipes: Any = tyro.extras.subcommand_type_from_defaults({name: exact(recipe()) for name, recipe in RECIPES.items()})
 
     @dataclass(frozen=True)
     class Pretrain:
@@ -33,8 +33,30 @@ def main(argv: list[str]) -> int:
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
     # The recipe says which method and encoder: their fields are options, not subcommands to choose another.
-    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
+    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    model = pretrain(args.recipe, args.data, args.out, args.device, args.split, args.data_fraction)
+    model = pretrain(plain(args.recipe), args.data, args.out, args.device, args.split, args.data_fraction)
     say_once(f"model: {model}")
     return 0
+
+
+def exact(recipe: Any) -> Any:
+    """The recipe with types that name its one method and encoder, so that their fields are options and not subcommands."""
+    method = recipe.method
+    kind = make_dataclass(
+        type(method).__name__, [("encoder", type(method.encoder), method.encoder)], bases=(type(method),), frozen=True
+    )
+    narrow = kind(**fields_of(method))
+    return make_dataclass("Recipe", [("method", kind, narrow)], bases=(type(recipe),), frozen=True)(
+        **fields_of(recipe) | {"method": narrow}
+    )
+
+
+def plain(recipe: Any) -> Any:
+    """The inverse of `exact`."""
+    kind, method = type(recipe).__bases__[0], recipe.method
+    return kind(**fields_of(recipe) | {"method": type(method).__bases__[0](**fields_of(method))})
+
+
+def fields_of(config: Any) -> dict[str, Any]:
+    return {f.name: getattr(config, f.name) for f in fields(config)}
