@@ -9,7 +9,7 @@ import pytest
 from mien.cli.main import run
 
 ONE_STEP = "--steps 1 --batch-size 2 --workers 0 --device cpu"
-PRETRAIN = f"pretrain svfap-micro --data SHARDS --out new --size 32 --mask-ratio 0.5 {ONE_STEP}"
+PRETRAIN = f"pretrain svfap-micro --data SHARDS --out new --method.size 32 --method.mask-ratio 0.5 {ONE_STEP}"
 FINETUNE = f"finetune classify --data SHARDS --out new --size 32 {ONE_STEP}"
 
 # What is typed (SHARDS is a folder of real shards), and what the line has to say.
@@ -94,13 +94,13 @@ SETTINGS = [
     (f"{PRETRAIN} --warmup-epochs -1", "warmup-epochs"),
     (f"{PRETRAIN} --seed -1", "seed"),
     (f"{PRETRAIN} --optim.lr -1", "lr"),
-    (f"{PRETRAIN} --mask-ratio 1.5", "mask-ratio"),
-    (f"{PRETRAIN} --mask-ratio -1", "mask-ratio"),
-    (f"{PRETRAIN} --num-frames 10", "multiple of 8"),
-    (f"{PRETRAIN} --size 40", "40"),
-    (f"{PRETRAIN} --size 96", "crops of 32 px"),
-    (f"{PRETRAIN} --stride 0", "stride"),
-    (f"{PRETRAIN} --num-heads 3", "3 heads"),
+    (f"{PRETRAIN} --method.mask-ratio 1.5", "mask-ratio"),
+    (f"{PRETRAIN} --method.mask-ratio -1", "mask-ratio"),
+    (f"{PRETRAIN} --method.num-frames 10", "multiple of 8"),
+    (f"{PRETRAIN} --method.size 40", "40"),
+    (f"{PRETRAIN} --method.size 96", "crops of 32 px"),
+    (f"{PRETRAIN} --method.stride 0", "stride"),
+    (f"{PRETRAIN} --method.encoder.num-heads 3", "3 heads"),
     (f"{PRETRAIN} --out table.csv", "table.csv"),
     (f"{FINETUNE} --num-frames 10", "multiple of 8"),
     (f"{FINETUNE} --stride 0", "stride"),
