@@ -54,9 +54,9 @@ def test_all_tables_get_their_first_seed_before_any_gets_its_second():
     assert [job.seed for job in order] == sorted(job.seed for job in order)
     places = {job: i for i, job in enumerate(order)}
     assert all(places[job.needs] < places[job] for job in order if job.needs)
-    published = [job for job in order if job.variant.start.published_init]
-    assert len(published) == 6
-    assert all(job.needs is None for job in published)
+    scratch = [job for job in order if not job.variant.start.length]
+    assert len(scratch) == 3 * (4 + 1)  # SVFAP with four shares of the labels, MAE-DFER with all
+    assert all(job.needs is None for job in scratch)
 
 
 def test_the_scheduler_skips_what_is_done_waits_for_what_is_needed_and_keeps_to_the_budget(tmp_path: Path):
