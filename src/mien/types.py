@@ -20,6 +20,10 @@ CropKind = Literal["face", "box", "voxceleb2", "none"]
 DetectorName = Literal["centerface", "given", "none"]
 # drawn: every face was made by code (`mien synth`); recorded: camera video; mixed: both.
 Origin = Literal["drawn", "recorded", "mixed"]
+PERSONALITY_NOTE = (
+    "apparent personality is what strangers read into a face, not what a person is: for research on such impressions only, "
+    "never to choose, rank or judge people"
+)
 
 
 class UserError(Exception):

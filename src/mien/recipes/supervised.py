@@ -22,13 +22,9 @@ from mien.train.optim import OptimConfig
 from mien.transforms.augment import Augment
 from mien.transforms.mix import Mix
 from mien.transforms.randaugment import RandAugment
-from mien.types import LabelSpec, UserError, option, require
+from mien.types import PERSONALITY_NOTE, LabelSpec, UserError, option, require
 
 TRAITS = ("extraversion", "agreeableness", "conscientiousness", "neuroticism", "openness", "interview")
-PERSONALITY_NOTE = (
-    "apparent personality is what strangers read into a face, not what a person is: for research on such impressions only, "
-    "never to choose, rank or judge people"
-)
 
 
 @dataclass(frozen=True)
