@@ -21,7 +21,7 @@ from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tub
 from mien.layers.attention import CrossAttention
 from mien.layers.block import MLP, DropPath, layer_norm
 from mien.layers.decoder import visible_tokens
-from mien.layers.init import truncated_
+from mien.layers.init import fresh_
 from mien.layers.mask import select
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import sinusoid
@@ -110,10 +110,10 @@ class LGIBlock(nn.Module):
         tokens of a region per region, the others per clip."""
         if self.config.intra_region:
             y = self.intra_norm(regions)
-            regions = regions + self.drop_path(self.intra_attn(y, y))
+            regions = self.drop_path.join(regions, self.intra_attn.mixed(y, y), self.intra_attn.proj)
         if self.config.inter_region or self.config.local_global:
             regions = self._exchange(regions, num_regions)
-        return regions + self.drop_path(self.mlp(self.norm2(regions)))
+        return self.drop_path.join(regions, self.mlp.hidden(self.norm2(regions)), self.mlp.fc2)
 
     def _exchange(self, regions: Tensor, num_regions: int) -> Tensor:
         """What passes between regions: first among the representatives, then from them to the local tokens."""
@@ -122,9 +122,10 @@ class LGIBlock(nn.Module):
         local = regions[:, 1:].reshape(len(summary), -1, D)
         if self.config.inter_region:
             y = self.inter_norm(summary)
-            summary = summary + self.drop_path(self.inter_attn(y, y))
+            summary = self.drop_path.join(summary, self.inter_attn.mixed(y, y), self.inter_attn.proj)
         if self.config.local_global:
-            local = local + self.drop_path(self.global_attn(self.global_norm1(local), self.global_norm2(summary)))
+            mixed = self.global_attn.mixed(self.global_norm1(local), self.global_norm2(summary))
+            local = self.drop_path.join(local, mixed, self.global_attn.proj)
         return torch.cat([summary.reshape(BM, 1, D), local.reshape(BM, length - 1, D)], dim=1)
 
 
@@ -140,7 +141,7 @@ class LGIFormer(nn.Module):
         self.patch_embed = TubeEmbed(config.dim, config.channels, config.tube)
         self.region_tokens = nn.Parameter(torch.zeros(config.num_regions, config.dim))
         self.blocks = nn.ModuleList(LGIBlock(config, rate) for rate in depth_rates(config.drop_path, config.depth))
-        truncated_(self)
+        fresh_(self, config.dim)
         nn.init.trunc_normal_(self.region_tokens, std=0.02, a=-2, b=2)
 
     def forward(self, clip: Tensor, keep: Tensor | None = None) -> EncoderOutput:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.layers.attention import CrossAttention, SelfAttention
+from mien.layers.residual import add_linear
 
 NORM_EPS = 1e-6  # every LayerNorm of the published models (official.md 2.1)
 
@@ -28,6 +29,12 @@ class DropPath(nn.Module):
         mask = torch.rand((x.shape[0],) + (1,) * (x.ndim - 1), device=x.device) < keep
         return x * mask.to(x.dtype) / keep
 
+    def join(self, x: Tensor, branch: Tensor, last: nn.Linear) -> Tensor:
+        """``x + drop(last(branch))``."""
+        if not self.training or self.rate == 0:
+            return add_linear(x, branch, last)
+        return x + self(last(branch))
+
 
 class MLP(nn.Module):
     """Linear, GELU (exact), Linear."""
@@ -37,8 +44,12 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, out or dim)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """What `fc2` gets."""
+        return nn.functional.gelu(self.fc1(x))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(nn.functional.gelu(self.fc1(x)))
+        return self.fc2(self.hidden(x))
 
 
 class Block(nn.Module):
@@ -53,8 +64,8 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = self.drop_path.join(x, self.attn.mixed(self.norm1(x)), self.attn.proj)
+        return self.drop_path.join(x, self.mlp.hidden(self.norm2(x)), self.mlp.fc2)
 
 
 class CrossBlock(Block):
@@ -67,5 +78,6 @@ class CrossBlock(Block):
         self.cross_attn = CrossAttention(dim, num_heads)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:  # type: ignore[override]
-        x = x + self.drop_path(self.cross_attn(self.cross_norm1(x), self.cross_norm2(context)))
+        mixed = self.cross_attn.mixed(self.cross_norm1(x), self.cross_norm2(context))
+        x = self.drop_path.join(x, mixed, self.cross_attn.proj)
         return super().forward(x)

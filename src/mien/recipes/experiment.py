@@ -19,7 +19,8 @@ from mien.train.optim import OptimConfig
 from mien.types import UserError, require
 
 # What may change between two starts of the same run without changing its numbers.
-FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien"}
+FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien", "checkpoint_activations"}
+FREE |= {"compile"}  # it changes the last digits, as another machine would
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.rng import mix
+from mien.train.blocks import compile_blocks, recompute_activations
 from mien.train.checkpoint import load_checkpoint, save_checkpoint
 from mien.train.distributed import World, distribute, unsynchronised
 from mien.train.log import RunLog
@@ -42,6 +43,11 @@ class TrainConfig:
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast on a GPU, fp32 on a CPU."""
+    checkpoint_activations: bool = False
+    """Keep only the inputs of the blocks for the backward pass and compute the rest again: less memory, more time, the same
+    numbers (docs/speed.md)."""
+    compile: bool = False
+    """Compile each block (torch.compile): pays on a GPU, after a minute or two; numbers differ in their last digits."""
     workers: int = 2
     log_every: int = 10
     save_every_steps: int = 1000
@@ -117,6 +123,10 @@ class _Trainer:
         self, learner: nn.Module, optim: OptimConfig, config: TrainConfig, num_clips: int, world: World, out: Path
     ):
         self.learner = learner.to(world.device)
+        if config.checkpoint_activations:
+            recompute_activations(self.learner)
+        if config.compile:
+            compile_blocks(self.learner)
         self.wrapped = distribute(self.learner, world)
         self.optimizer = build_optimizer(self.learner, optim)
         self.optim, self.config, self.world, self.out = optim, config, world, out
