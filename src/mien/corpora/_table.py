@@ -10,11 +10,39 @@ from typing import Any
 
 from mien.corpora._api import Corpus, Listing
 from mien.corpora._options import from_texts
+from mien.corpora.aff_wild2 import AffWild2
+from mien.corpora.avcaffe import AVCAffe
+from mien.corpora.crema_d import CremaD
+from mien.corpora.dfew import Dfew
+from mien.corpora.enterface05 import Enterface05
+from mien.corpora.ferv39k import Ferv39k
+from mien.corpora.first_impressions import FirstImpressions
+from mien.corpora.lrs3 import LRS3
+from mien.corpora.mafw import Mafw
+from mien.corpora.ravdess import Ravdess
+from mien.corpora.recola import RECOLA
+from mien.corpora.sewa import SEWA
 from mien.corpora.synthetic.corpus import Synthetic
+from mien.corpora.voxceleb2 import VoxCeleb2
+from mien.corpora.werewolf_xl import WerewolfXL
 from mien.types import UserError
 
 CORPORA: dict[str, type[Corpus]] = {
     "synthetic": Synthetic,
+    "dfew": Dfew,
+    "ferv39k": Ferv39k,
+    "mafw": Mafw,
+    "crema-d": CremaD,
+    "ravdess": Ravdess,
+    "enterface05": Enterface05,
+    "werewolf-xl": WerewolfXL,
+    "avcaffe": AVCAffe,
+    "aff-wild2": AffWild2,
+    "sewa": SEWA,
+    "recola": RECOLA,
+    "first-impressions": FirstImpressions,
+    "voxceleb2": VoxCeleb2,
+    "lrs3": LRS3,
 }
 
 
