@@ -6,7 +6,7 @@ import torch
 from mien.layers.patch import patchify, unpatchify
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
 from mien.types import IMAGENET_MEAN, IMAGENET_STD
-from tests.models.test_golden import hash01
+from tests.models.official_keys import hash01
 
 
 def test_tubes_are_in_time_row_column_order_and_come_back():

@@ -22,7 +22,7 @@ def model_card(config: Any, provenance: Any) -> str:
     lines = [
         "---",
         "library_name: mien",
-        "license: apache-2.0",
+        f"license: {'other' if provenance.converted_from else 'apache-2.0'}",
         "tags: [face-video, apparent-expression]",
         "---",
         "",
@@ -47,14 +47,22 @@ def model_card(config: Any, provenance: Any) -> str:
             + ("" if spec.contract.verified else " (assumed, not verified)"),
             "",
         ]
-    lines += [
-        "## Training",
-        "",
-        f"- Faces: {provenance.training_data}. Manifests: {', '.join(provenance.data) or 'unknown'}.",
-    ]
-    lines += [f"- Crops: {c.describe()}" for c in provenance.contracts]
-    lines += [
-        f"- Started from: {provenance.init or 'random weights'}. Experiment {provenance.experiment or 'unknown'}."
-    ]
-    lines += [f"- {name}: {value:.4g}" for name, value in provenance.metrics.items()]
+    lines += ["## Training", "", *(_converted(provenance) if provenance.converted_from else _trained(provenance))]
     return "\n".join([*lines, "", "## Limits", "", LIMITS, ""])
+
+
+def _trained(provenance: Any) -> list[str]:
+    return [
+        f"- Faces: {provenance.training_data}. Manifests: {', '.join(provenance.data) or 'unknown'}.",
+        *(f"- Crops: {c.describe()}" for c in provenance.contracts),
+        f"- Started from: {provenance.init or 'random weights'}. Experiment {provenance.experiment or 'unknown'}.",
+        *(f"- {name}: {value:.4g}" for name, value in provenance.metrics.items()),
+    ]
+
+
+def _converted(provenance: Any) -> list[str]:
+    return [
+        f"- Converted from a published checkpoint, not trained by mien: {provenance.converted_from}.",
+        "- The weights are their authors' work: cite them, and ask them what you may do with the weights.",
+        "- How the faces were cropped is assumed, not verified.",
+    ]

@@ -47,6 +47,8 @@ class Provenance:
     """Median seconds between neighbouring frames of the pre-training clips: clips of other videos are taken by it."""
     metrics: dict[str, float] = field(default_factory=dict)
     mien: str = __version__
+    converted_from: str = ""
+    """The published file the weights come from, by name and hash; "" for weights trained here."""
 
 
 CLASSES = class_table(*LEARNERS, Provenance)

@@ -1,0 +1,309 @@
+"""Published checkpoints of the masked family to model folders, and back.
+
+Strict: every tensor of the file must be one of the model's, and the other way round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mien.encoders._api import Pool
+from mien.encoders.lgi_former import lgi_former_small, lgi_former_tiny
+from mien.encoders.tpsbt import TPSBTConfig, tpsbt_small
+from mien.methods._masked import MaskedConfig
+from mien.methods.mae_dfer import MAEDFERConfig
+from mien.methods.svfap import SVFAPConfig
+from mien.methods.videomae import VideoMAEConfig
+from mien.models.convert_file import read_state, some
+from mien.models.convert_keys import ROOT, bare, official_key
+from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
+from mien.tasks.classify import ClassifyConfig
+from mien.types import CropContract, LabelSpec, UserError, require
+
+PUBLISHED: dict[str, MaskedConfig] = {
+    "svfap-base": SVFAPConfig(),
+    "svfap-small": SVFAPConfig(encoder=tpsbt_small()),
+    # The published MAE-DFER weights were trained with region order (official.md section 1, #7).
+    "mae-dfer-base": MAEDFERConfig(decoder_order="region"),
+    "mae-dfer-small": MAEDFERConfig(encoder=lgi_former_small(), decoder_order="region"),
+    "mae-dfer-tiny": MAEDFERConfig(encoder=lgi_former_tiny(), decoder_order="region"),
+    "videomae-base": VideoMAEConfig(),
+}
+"""What ``--as`` names: the pre-training model; a classifier has its encoder."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """What the published classifiers of a data set answer (official.md 5, 2.7, 3.6)."""
+
+    names: tuple[str, ...]
+    stride: int = 4
+
+
+LABELS = {
+    "dfew": LabelSet(("happy", "sad", "neutral", "anger", "surprise", "disgust", "fear")),
+    "ferv39k": LabelSet(("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"), stride=1),
+    "mafw": LabelSet(
+        ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise", "contempt", "anxiety",
+         "helplessness", "disappointment")
+    ),
+}  # fmt: skip
+
+# VoxCeleb2's 25 frames a second; of the data sets of film and television assumed: the authors sample by frame number.
+FRAME_PERIOD_S = 1 / 25
+# Assumption: nobody published how DFEW, FERV39k, MAFW and VoxCeleb2 faces were cropped in a way that a program could repeat,
+# so `predict` uses our own default crop and says so.
+ASSUMED_CROPS = CropContract(verified=False)
+# Registered in the published SVFAP code, which no fine-tuning model fits (official.md section 1, #3).
+REGISTERED_WIDTH = 768
+
+Found = dict[str, tuple[str, Tensor]]
+"""Bare names to the file's own names and the tensors."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What came of a conversion. `notes`: what the reader must know."""
+
+    config: MaskedConfig | ClassifyConfig
+    num_values: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> str:
+        if isinstance(self.config, ClassifyConfig):
+            names = self.config.spec.names
+            return f"classifier of {len(names)} classes ({', '.join(names)})"
+        return "pre-training model"
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What the file cannot say about itself."""
+
+    name: str
+    """A key of `PUBLISHED`."""
+    num_classes: int | None = None
+    """Must agree with the file; None believes it."""
+    labels: str | None = None
+    """A key of `LABELS`."""
+    pool: Pool | None = None
+    """Tokens that a classifier averages; None takes the published scripts' choice: summary for MAE-DFER, else tokens."""
+    size: int = 160
+
+    def __post_init__(self) -> None:
+        for option, value, table in (("--as", self.name, PUBLISHED), ("--labels", self.labels, LABELS)):
+            require(value is None or value in table, f"{option} {value}: give one of {', '.join(table)}")
+        n = self.num_classes
+        require(n is None or n >= 1, f"--num-classes {n}: give 1 or more")
+
+
+def convert_official(source: Path, out: Path, options: ConvertOptions) -> Conversion:
+    """Reads the authors' `source` and writes the model folder `out`.
+
+    Raises:
+        UserError: a file that is none of ours to read, or does not fit `options` in every tensor; `out` in use.
+    """
+    _check_out(out)
+    config, weights, notes = config_and_weights(read_state(source), source, options)
+    with torch.device("meta"):
+        model = config.build()
+    model.load_state_dict(weights, assign=True)
+    with open(source, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    origin = f"{source.name} (SHA-256 {sha256}) as {options.name}"
+    provenance = Provenance(
+        contracts=(ASSUMED_CROPS,), recipe=options.name, frame_period_s=FRAME_PERIOD_S, converted_from=origin
+    )
+    save_model(out, model, config, provenance)
+    return Conversion(config, sum(v.numel() for v in weights.values()), tuple(notes))
+
+
+def config_and_weights(
+    state: dict[str, Tensor], source: Path, options: ConvertOptions
+) -> tuple[MaskedConfig | ClassifyConfig, dict[str, Tensor], list[str]]:
+    """What a state dict of the authors' is, its tensors under our names, and notes on it. `source` is for messages.
+
+    Raises:
+        UserError: as `convert_official`.
+    """
+    found = _by_bare_name(state, source)
+    config, notes = _config_of(found, source, options)
+    with torch.device("meta"):
+        own = config.build().state_dict()
+    names = _fitted(own, found, isinstance(config, MaskedConfig), source, options.name)
+    return config, {ours: found[theirs][1] for ours, theirs in names.items()}, notes
+
+
+def _check_out(out: Path) -> None:
+    """An earlier conversion may be replaced, nothing else."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: give a new folder")
+    if out.is_dir() and any(out.iterdir()):
+        try:
+            earlier = json.loads((out / "config.json").read_text())["provenance"]["converted_from"]
+        except (OSError, ValueError, KeyError, TypeError):
+            earlier = ""
+        require(bool(earlier), f"{out} is not empty and holds no converted model: give a new folder")
+
+
+def _by_bare_name(state: dict[str, Tensor], source: Path) -> Found:
+    """Bare name to the file's own name and the tensor."""
+    found: Found = {}
+    for key, value in state.items():
+        if bare(key) in found:
+            raise UserError(
+                f"{source} holds {found[bare(key)][0]} and {key}, which are one name to the published loaders"
+            )
+        found[bare(key)] = key, value
+    return found
+
+
+def _config_of(found: Found, source: Path, options: ConvertOptions) -> tuple[MaskedConfig | ClassifyConfig, list[str]]:
+    """What the file holds, and notes on it.
+
+    Raises:
+        UserError: neither a pre-training model nor a classifier, or options that do not agree with it.
+    """
+    method = PUBLISHED[options.name]
+    if any(k.startswith("decoder.") or k in ROOT.values() for k in found):
+        _explain_registered(found, source)
+        given = {"--num-classes": options.num_classes, "--labels": options.labels, "--pool": options.pool}
+        unused = [option for option, value in given.items() if value is not None]
+        notes = [f"{source.name} is a pre-training model without classes: {', '.join(unused)} not used"]
+        return replace(method, size=options.size), notes if unused else []
+    if any(k.startswith(("head.", "fc_norm.")) for k in found):
+        return _classifier(found, source, options)
+    raise UserError(
+        f"{source} holds neither the decoder of a pre-training model nor the head of a classifier: {some(sorted(found), 5)}"
+    )
+
+
+def _explain_registered(found: Found, source: Path) -> None:
+    if _family(found) is TPSBTConfig and _width(found) == REGISTERED_WIDTH:
+        raise UserError(
+            f"{source} is the pre-training model that the published SVFAP code registers: 768 wide with 12 heads, where the "
+            "paper and the published classifier are 512 wide with 8. Of the classifier's 385 tensors 375 do not fit it, so it is "
+            "refused: pre-train with a width of 512, or ask the authors for such weights"
+        )
+
+
+def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[ClassifyConfig, list[str]]:
+    encoder = PUBLISHED[options.name].encoder
+    pool = options.pool or encoder.default_pool
+    has_summary = encoder.default_pool == "summary"
+    require(
+        pool == "tokens" or (has_summary and pool != "fused"),
+        f"--pool {pool}: {options.name} classifiers average tokens",
+    )
+    labels = LABELS[options.labels] if options.labels else None
+    head = found["head.weight"][1].shape if "head.weight" in found else ()
+    number = head[0] if len(head) == 2 else options.num_classes or 1
+    if options.num_classes not in (None, number):
+        raise UserError(f"{source} has {number} classes, --num-classes says {options.num_classes}")
+    if labels and len(labels.names) != number:
+        raise UserError(f"{source} has {number} classes, --labels {options.labels} has {len(labels.names)}")
+    spec = LabelSpec(
+        names=labels.names if labels else tuple(f"class_{i}" for i in range(number)),
+        stride=labels.stride if labels else 4,
+        frame_period_s=FRAME_PERIOD_S,
+        size=options.size,
+        contract=ASSUMED_CROPS,
+    )
+    encoder.check_clip(spec.num_frames, spec.size)
+    notes = ["how faces were cropped is assumed, not verified: our own default crop"]
+    if not labels:
+        notes.append(f"the file does not name its classes: give --labels {'|'.join(LABELS)} if it is one of these")
+    return ClassifyConfig(spec=spec, encoder=encoder, pool=pool), notes
+
+
+def _family(found: Iterable[str]) -> type:
+    """Class of the encoder's config, by the tensors only that encoder has."""
+    if "lg_region_tokens" in found:
+        return type(PUBLISHED["mae-dfer-base"].encoder)
+    pyramid = any(k.startswith("spatial_downsamples.") for k in found)
+    return type(PUBLISHED["svfap-base" if pyramid else "videomae-base"].encoder)
+
+
+def _width(found: Found) -> int:
+    weight = found.get("patch_embed.proj.weight")
+    return weight[1].shape[0] if weight and weight[1].ndim else 0
+
+
+def _fitted(own: dict[str, Tensor], found: Found, pretraining: bool, source: Path, name: str) -> dict[str, str]:
+    """Our names to bare ones. Raises UserError unless every tensor is there, in its shape, and no other."""
+    wanted = {key: bare(official_key(key, pretraining)) for key in own}
+    missing = [official_key(key, pretraining) for key, theirs in wanted.items() if theirs not in found]
+    left = [found[theirs][0] for theirs in set(found) - set(wanted.values())]
+    shapes = [
+        f"{found[theirs][0]} {_x(found[theirs][1].shape)} instead of {_x(own[key].shape)}"
+        for key, theirs in wanted.items()
+        if theirs in found and found[theirs][1].shape != own[key].shape
+    ]
+    parts = [
+        f"{title} {len(items)} ({some(sorted(items))})"
+        for title, items in (("missing", missing), ("left over", left), ("of another shape", shapes))
+        if items
+    ]
+    if parts:
+        kind = "pre-training model" if pretraining else "classifier"
+        raise UserError(f"{source} does not fit {name} ({kind}){_hint(found, name)}: {'; '.join(parts)}")
+    return wanted
+
+
+def _hint(found: Found, given: str) -> str:
+    """Which model the file looks like, where that is not the one it was given for."""
+    family, width = _family(found), _width(found)
+    for name, method in PUBLISHED.items():
+        if type(method.encoder) is family and method.encoder.dim == width and name != given:
+            return f" but looks like {name}, so try --as {name}"
+    return ""
+
+
+def _x(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape)) or "a single value"
+
+
+def official_state(folder: ModelFolder) -> dict[str, Tensor]:
+    """The tensors of a loaded model folder under the authors' names.
+
+    Raises:
+        UserError: a model that their code cannot hold.
+    """
+    config = folder.config
+    pretraining = isinstance(config, MaskedConfig)
+    if not pretraining:
+        require(
+            config.head_norm == "layer", f"{folder.path}: the published classifiers have a LayerNorm before the head"
+        )
+        require(config.pool != "fused", f"{folder.path}: the published classifiers do not fuse stages")
+    state: dict[str, Tensor] = {official_key(k, pretraining): v for k, v in folder.model.state_dict().items()}
+    first = {k: v for k, v in state.items() if k == "mask_token"}  # where the published files have it (official.md 3.4)
+    return {**first, **state}
+
+
+def write_official(name: Path | str, file: Path) -> Conversion:
+    """Writes the model folder `name` as the authors' code would: ``{"model": state dict}``.
+
+    Raises:
+        UserError: no model folder, one that their code cannot hold, or `file` is a folder.
+    """
+    require(not file.is_dir(), f"{file} is a folder: give a file name such as {file / 'checkpoint.pth'}")
+    folder = load_folder(name)
+    state = official_state(folder)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.tmp")
+    torch.save({"model": state}, partial)
+    os.replace(partial, file)
+    notes = []
+    if isinstance(folder.config, MAEDFERConfig) and folder.config.decoder_order == "raster":
+        notes.append("the published code decodes in region order; this model was pre-trained in raster order")
+    return Conversion(folder.config, sum(v.numel() for v in state.values()), tuple(notes))

@@ -1,0 +1,105 @@
+"""Reads a checkpoint that somebody else wrote, without running anything in it."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mien.types import UserError
+
+
+class Forgotten:
+    """Stands in for every harmless object of a checkpoint that is no tensor. It keeps nothing of what it is given, so not
+    even the classes it replaces are made."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        """Takes what the replaced class would take."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Takes what the replaced class would keep."""
+
+
+# What the published files hold besides tensors: the options of the run (official.md 2.6) and, since learning rates come from a
+# NumPy array, NumPy numbers in the optimizer's settings (inferred from its schedule, official.md 4.1). Paths: users' own runs.
+HARMLESS = (
+    "argparse.Namespace",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "pathlib._local.PosixPath",
+    "pathlib._local.WindowsPath",
+)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors by name: of the entry ``model``, else ``module``, else of the file itself, as the published loaders look
+    for them. 16-bit floats come back as float32, which holds them exactly.
+
+    Raises:
+        UserError: no checkpoint, an object in it that is not known to be harmless, or no state dict.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give the authors' file (.pth), or --to official FILE to write one")
+    if not path.is_file():
+        raise UserError(f"{path} is not there: give the authors' checkpoint (.pth)")
+    data = _read_safetensors(path) if path.suffix == ".safetensors" else _unpickle(path)
+    for entry in ("model", "module"):
+        if isinstance(data, dict) and isinstance(data.get(entry), dict):
+            data = data[entry]
+            break
+    if not isinstance(data, dict) or not data:
+        raise UserError(f"{path} holds no state dict, neither by itself nor as its entry `model` or `module`")
+    if others := [str(k) for k, v in data.items() if not isinstance(v, Tensor)]:
+        raise UserError(f"{path} is no state dict: no tensors under {some(others)}")
+    allowed = (torch.float32, torch.float16, torch.bfloat16)
+    if others := [f"{k} ({v.dtype})" for k, v in data.items() if v.dtype not in allowed]:
+        raise UserError(f"{path}: tensors of another type than float32, float16 or bfloat16: {some(others)}")
+    # Copies: nothing is left of the mapped file, and no two tensors share memory, which safetensors does not hold.
+    return {str(k): v.detach().to(torch.float32, copy=True).contiguous() for k, v in data.items()}
+
+
+def some(items: list[str], most: int = 12) -> str:
+    """A list for people: the first ones and how many more."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def _unpickle(path: Path) -> Any:
+    # Memory mapping leaves the optimizer's half of a file on the disk; the format before torch 1.6 cannot do it.
+    mapped = zipfile.is_zipfile(path)
+    try:
+        with torch.serialization.safe_globals([(Forgotten, name) for name in HARMLESS]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise UserError(_why(path, error)) from None
+
+
+def _why(path: Path, error: Exception) -> str:
+    """What torch's message means for the person at the keyboard."""
+    if found := re.search(r"GLOBAL (\S+)", str(error)):
+        known = "argparse.Namespace, NumPy numbers, paths"
+        return (
+            f"{path} holds {found[1]}, which is none of the harmless objects these checkpoints have besides tensors "
+            f"({known}): refused, nothing of it was run; ask for a file of tensors alone"
+        )
+    first = next(iter(str(error).strip().splitlines()), "")[:200]
+    said = f" ({first})" if isinstance(error, RuntimeError) else ""  # others are slips of the parser over garbage
+    return f"{path} is no PyTorch checkpoint, or is damaged{said}: give the authors' .pth file"
