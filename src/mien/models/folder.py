@@ -19,10 +19,10 @@ from mien import __version__
 from mien.config import class_table, from_json, to_json
 from mien.methods._table import MethodConfig
 from mien.models.card import model_card
-from mien.tasks.classify import ClassifyConfig
+from mien.tasks._table import TaskConfig
 from mien.types import CropContract, Origin, UserError
 
-LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), ClassifyConfig)
+LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), *get_args(TaskConfig))
 """Every learner a model folder may hold."""
 
 
