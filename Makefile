@@ -31,6 +31,7 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/synth.py
+	$(BIN)/python benchmarks/encoders.py
 
 clean:
 	rm -rf .venv runs/*/

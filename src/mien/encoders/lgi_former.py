@@ -110,10 +110,10 @@ class LGIBlock(nn.Module):
         tokens of a region per region, the others per clip."""
         if self.config.intra_region:
             y = self.intra_norm(regions)
-            regions = self.drop_path.join(regions, self.intra_attn.mixed(y, y), self.intra_attn.proj)
+            regions = regions + self.drop_path(self.intra_attn(y, y))
         if self.config.inter_region or self.config.local_global:
             regions = self._exchange(regions, num_regions)
-        return self.drop_path.join(regions, self.mlp.hidden(self.norm2(regions)), self.mlp.fc2)
+        return regions + self.drop_path(self.mlp(self.norm2(regions)))
 
     def _exchange(self, regions: Tensor, num_regions: int) -> Tensor:
         """What passes between regions: first among the representatives, then from them to the local tokens."""
@@ -122,10 +122,9 @@ class LGIBlock(nn.Module):
         local = regions[:, 1:].reshape(len(summary), -1, D)
         if self.config.inter_region:
             y = self.inter_norm(summary)
-            summary = self.drop_path.join(summary, self.inter_attn.mixed(y, y), self.inter_attn.proj)
+            summary = summary + self.drop_path(self.inter_attn(y, y))
         if self.config.local_global:
-            mixed = self.global_attn.mixed(self.global_norm1(local), self.global_norm2(summary))
-            local = self.drop_path.join(local, mixed, self.global_attn.proj)
+            local = local + self.drop_path(self.global_attn(self.global_norm1(local), self.global_norm2(summary)))
         return torch.cat([summary.reshape(BM, 1, D), local.reshape(BM, length - 1, D)], dim=1)
 
 

@@ -44,14 +44,10 @@ class SelfAttention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(dim))
         self.proj = nn.Linear(dim, dim)
 
-    def mixed(self, x: Tensor) -> Tensor:
-        """What `proj` gets: callers that add the result to something let the projection do it (`add_linear`)."""
+    def forward(self, x: Tensor) -> Tensor:
         bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         q, k, v = F.linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
-        return _attend(q, k, v, self.num_heads)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(self.mixed(x))
+        return self.proj(_attend(q, k, v, self.num_heads))
 
 
 class CrossAttention(nn.Module):
@@ -67,11 +63,7 @@ class CrossAttention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(dim))
         self.proj = nn.Linear(dim, dim)
 
-    def mixed(self, x: Tensor, context: Tensor) -> Tensor:
-        """What `proj` gets, as in `SelfAttention`."""
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
         q = F.linear(x, self.q.weight, self.q_bias)
         k, v = F.linear(context, self.kv.weight, torch.cat([torch.zeros_like(self.v_bias), self.v_bias])).chunk(2, -1)
-        return _attend(q, k, v, self.num_heads)
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        return self.proj(self.mixed(x, context))
+        return self.proj(_attend(q, k, v, self.num_heads))

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mien.layers.attention import CrossAttention, SelfAttention
-from mien.layers.residual import add_linear
 
 NORM_EPS = 1e-6  # every LayerNorm of the published models (official.md 2.1)
 
@@ -29,12 +28,6 @@ class DropPath(nn.Module):
         mask = torch.rand((x.shape[0],) + (1,) * (x.ndim - 1), device=x.device) < keep
         return x * mask.to(x.dtype) / keep
 
-    def join(self, x: Tensor, branch: Tensor, last: nn.Linear) -> Tensor:
-        """``x + drop(last(branch))``."""
-        if not self.training or self.rate == 0:
-            return add_linear(x, branch, last)
-        return x + self(last(branch))
-
 
 class MLP(nn.Module):
     """Linear, GELU (exact), Linear."""
@@ -44,12 +37,8 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, out or dim)
 
-    def hidden(self, x: Tensor) -> Tensor:
-        """What `fc2` gets."""
-        return nn.functional.gelu(self.fc1(x))
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.hidden(x))
+        return self.fc2(nn.functional.gelu(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -64,8 +53,8 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.drop_path.join(x, self.attn.mixed(self.norm1(x)), self.attn.proj)
-        return self.drop_path.join(x, self.mlp.hidden(self.norm2(x)), self.mlp.fc2)
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class CrossBlock(Block):
@@ -78,6 +67,5 @@ class CrossBlock(Block):
         self.cross_attn = CrossAttention(dim, num_heads)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:  # type: ignore[override]
-        mixed = self.cross_attn.mixed(self.cross_norm1(x), self.cross_norm2(context))
-        x = self.drop_path.join(x, mixed, self.cross_attn.proj)
+        x = x + self.drop_path(self.cross_attn(self.cross_norm1(x), self.cross_norm2(context)))
         return super().forward(x)
