@@ -53,25 +53,48 @@ def find_file(root: Path, endings: Sequence[str], depth: int = 3) -> Path | None
     return None
 
 
-def clip_path(root: Path, folder: Path, name: str) -> str:
-    """Path relative to `root` of the folder of images or the video `name` below `folder`; the folder's when neither is there."""
-    place = folder / name
-    if not place.is_dir():
-        for suffix in sorted(VIDEO_SUFFIXES):
-            if place.with_name(place.name + suffix).is_file():
-                place = place.with_name(place.name + suffix)
-                break
-    return place.relative_to(root).as_posix()
+class Clips:
+    """Where the clips of a corpus are: folders of images or videos, each folder above them listed once.
+
+    Args:
+        root: of the corpus. folder: below it, what names are relative to.
+    """
+
+    def __init__(self, root: Path, folder: Path):
+        self.folder = folder
+        self._prefix = "" if folder == root else folder.relative_to(root).as_posix() + "/"
+        self._listed: dict[str, dict[str, str]] = {}
+
+    def find(self, name: str) -> str | None:
+        """Path relative to the root, a folder before a video of that name; None when there is neither."""
+        above, _, last = name.rpartition("/")
+        if above not in self._listed:
+            self._listed[above] = clips_in(self.folder / above)
+        found = self._listed[above].get(last)
+        return None if found is None else self._prefix + (f"{above}/{found}" if above else found)
+
+    def path(self, name: str) -> str:
+        """`find`, or where the folder of the clip would be."""
+        return self.find(name) or self._prefix + name
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        return [n for n in names if self.find(n) is None]
+
+
+def clips_in(folder: Path) -> dict[str, str]:
+    """Name without suffix -> name of the folders and videos directly in `folder`."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        kinds = [(e.name, e.is_dir()) for e in entries]
+    videos = {os.path.splitext(n)[0]: n for n, d in kinds if not d and os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES}
+    return videos | {n: n for n, is_folder in kinds if is_folder}
 
 
 def holding(root: Path, names: Collection[str], depth: int) -> list[Path]:
-    """Folders from `root` down in which one of the clips `names` lies, as folder or file."""
-    wanted, found = set(names), []
-    for folder in subfolders(root, depth):
-        with os.scandir(folder) as entries:
-            if any(os.path.splitext(e.name)[0] in wanted for e in entries):
-                found.append(folder)
-    return found
+    """Folders from `root` down in which one of the clips `names` lies."""
+    wanted = set(names)
+    return [folder for folder in subfolders(root, depth) if wanted & set(clips_in(folder))]
 
 
 def num_images(folder: Path) -> int:

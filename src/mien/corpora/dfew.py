@@ -17,8 +17,8 @@ from mien.corpora._api import Entry, Listing
 from mien.corpora._files import check_root, missing, problem, read_table
 from mien.corpora._text import (
     UNKNOWN_CROP,
+    Clips,
     all_of_length,
-    clip_path,
     find_file,
     fold_problems,
     holding,
@@ -56,16 +56,17 @@ class Dfew:
             raise missing(root, "EmoLabel_DataSplit/train(single-labeled)/set_1.csv", "DFEW", SOURCE)
         labels, folds, problems = read_lists(first)
         frames = self._frames(root, labels)
+        clips = Clips(root, frames)
         votes, noted = self._votes(root)
         entries = []
         for name, label in labels.items():
             values: dict[str, str | float | None] = {"label": label, **folds[name], **votes.get(name, {})}
-            entries.append(Entry(clip_path(root, frames, name), values))
+            entries.append(Entry(clips.path(name), values))
         problems += fold_problems(list(folds.values()), TESTS, TOTAL) + noted
         kind, seen = _kind(root, entries)
         return Listing(
             entries, CLASSES, crop=kind, stand_in=UNKNOWN_CROP, frames="clip" if kind == "none" else None,
-            problems=(*problems, *seen, *_gaps(root, frames, entries, labels)),
+            problems=(*problems, *seen, *_gaps(root, frames, clips, labels)),
         )  # fmt: skip
 
     def _frames(self, root: Path, labels: Mapping[str, str]) -> Path:
@@ -180,9 +181,8 @@ def _kind(root: Path, entries: Sequence[Entry]) -> tuple[CropKind, list[str]]:
     return "none", [SHORT] if short else []
 
 
-def _gaps(root: Path, frames: Path, entries: Sequence[Entry], labels: Mapping[str, str]) -> list[str]:
-    gone = [n for n, e in zip(labels, entries, strict=True) if not (root / e.path).exists()]
-    lines = problem(f"listed clips are not in {frames.relative_to(root).as_posix()}", gone)
+def _gaps(root: Path, frames: Path, clips: Clips, labels: Mapping[str, str]) -> list[str]:
+    lines = problem(f"listed clips are not in {frames.relative_to(root).as_posix()}", clips.missing(labels))
     extra = [p.name for p in frames.iterdir() if re.fullmatch(r"\d{5}", p.stem) and p.stem not in labels]
     if extra and len(extra) != UNLISTED:
         full = f"clips are in no list (the full release has {UNLISTED:,} without a single label)"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mien.corpora._api import Entry, Listing
 from mien.corpora._files import check_root, count_problems, missing, problem, safe_path
-from mien.corpora._text import UNKNOWN_CROP, clip_path, find_file, lines_of, look, merge_folds, shapes, whole_frames
+from mien.corpora._text import UNKNOWN_CROP, Clips, find_file, lines_of, look, merge_folds, shapes, whole_frames
 from mien.types import UserError, require
 
 SOURCE = "from https://wangyanckxx.github.io/Proj_CVPR2022_FERV39k.html on request"
@@ -38,13 +38,13 @@ class Ferv39k:
         folder = root / self.frames
         if not folder.is_dir():
             raise missing(root, f"the face crops in {self.frames} (--corpus-options frames=...)", "FERV39k", SOURCE)
-        entries = []
+        clips, entries = Clips(root, folder), []
         for name, label in labels.items():
             values: dict[str, str | float | None] = {"label": label, "split": folds[name]["fold_1"]}
-            entries.append(Entry(clip_path(root, folder, name), values | {"scene": name.split("/")[0].lower()}))
+            entries.append(Entry(clips.path(name), values | {"scene": name.split("/")[0].lower()}))
         counts = {part: sum(e.values["split"] == part for e in entries) for part in COUNTS}
         problems += count_problems("clips", counts, COUNTS)
-        problems += problem("listed clips are not there", [e.path for e in entries if not (root / e.path).exists()])
+        problems += problem("listed clips are not there", clips.missing(labels))
         seen = look([root / e.path for e in entries])
         ready = bool(seen) and not whole_frames(seen)
         if not ready:

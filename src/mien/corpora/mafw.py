@@ -17,7 +17,7 @@ from mien.corpora._api import Entry, Listing
 from mien.corpora._files import check_root, missing, problem
 from mien.corpora._text import (
     UNKNOWN_CROP,
-    clip_path,
+    Clips,
     find_file,
     fold_problems,
     holding,
@@ -61,13 +61,13 @@ class Mafw:
                 parts[fold, part] = _read_list(path)
         labels, folds, problems = merge_folds(parts, place)
         frames = self._frames(root, labels)
+        clips = Clips(root, frames)
         entries = []
         for name, label in labels.items():
             values: dict[str, str | float | None] = {"label": label, **folds[name]}
-            entries.append(Entry(clip_path(root, frames, name), values))
+            entries.append(Entry(clips.path(name), values))
         problems += fold_problems(list(folds.values()), TESTS, TOTAL)
-        gone = [n for n, e in zip(labels, entries, strict=True) if not (root / e.path).exists()]
-        problems += problem(f"listed clips are not in {frames.relative_to(root).as_posix()}", gone)
+        problems += problem(f"listed clips are not in {frames.relative_to(root).as_posix()}", clips.missing(labels))
         ready, line = judge(look([root / e.path for e in entries]))
         kind = "none" if ready else "face"
         return Listing(
