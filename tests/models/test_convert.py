@@ -24,7 +24,7 @@ from mien.models.convert import LABELS, PUBLISHED, ConvertOptions, config_and_we
 from mien.models.convert_file import read_state
 from mien.models.folder import ModelFolder, Provenance
 from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec, UserError
+from mien.types import Geometry, LabelSpec, UserError
 from tests.models import official_keys as official
 
 TINY = "mae-dfer-tiny"  # the smallest of them
@@ -120,7 +120,7 @@ def test_a_classifier_knows_its_labels(files: dict[str, Path]):
     assert spec.mean == (0.485, 0.456, 0.406)
     assert folder.config.pool == "summary"
     assert not spec.contract.verified
-    assert spec.contract.geometry.crop == "face"
+    assert (spec.contract.geometry.crop, spec.contract.stand_in) == ("none", Geometry())
     assert folder.provenance.converted_from.startswith("classifier.pth (SHA-256 ")
     card = (folder.path / "README.md").read_text()
     for words in ("assumed, not verified", "`happy`, `sad`", "Converted from a published checkpoint", "license: other"):

@@ -23,7 +23,7 @@ CONFIGS = [
     ClassifyConfig(spec=SPEC, encoder=ENCODER),
     SVFAPConfig(encoder=ENCODER, size=32, decoder_heads=2, decoder_dim=16),
 ]
-PROVENANCE = Provenance((SPEC.contract,), "drawn", ("0123",), "classify", "4567", "fold_2", "", {"val_uar": 0.5})
+PROVENANCE = Provenance((SPEC.contract,), "drawn", ("0123",), "classify", "4567", "fold_2", metrics={"val_uar": 0.5})
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["classifier", "pre-training"])

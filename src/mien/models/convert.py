@@ -26,7 +26,7 @@ from mien.models.convert_file import read_state, some
 from mien.models.convert_keys import ROOT, bare, official_key
 from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
 from mien.tasks.classify import ClassifyConfig
-from mien.types import CropContract, LabelSpec, UserError, require
+from mien.types import CropContract, Geometry, LabelSpec, UserError, require
 
 PUBLISHED: dict[str, MaskedConfig] = {
     "svfap-base": SVFAPConfig(),
@@ -59,9 +59,9 @@ LABELS = {
 
 # VoxCeleb2's 25 frames a second; of the data sets of film and television assumed: the authors sample by frame number.
 FRAME_PERIOD_S = 1 / 25
-# Assumption: nobody published how DFEW, FERV39k, MAFW and VoxCeleb2 faces were cropped in a way that a program could repeat,
-# so `predict` uses our own default crop and says so.
-ASSUMED_CROPS = CropContract(verified=False)
+# Assumption: the authors trained on the data sets' own crops as they are, and nobody published how those of DFEW, FERV39k, MAFW
+# and VoxCeleb2 were made in a way that a program could repeat. On raw video our default crop stands in, and predict says so.
+ASSUMED_CROPS = CropContract(Geometry("none", "none", ""), verified=False, stand_in=Geometry())
 # Registered in the published SVFAP code, which no fine-tuning model fits (official.md section 1, #3).
 REGISTERED_WIDTH = 768
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -73,6 +74,7 @@ def save_model(path: Path, model: nn.Module, config: Any, provenance: Provenance
     (path / "README.md").write_text(model_card(config, provenance))
     state = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items()}
     save_file(state, path / "model.tmp", metadata={"format": "pt"})
+    (path / "model.tmp").chmod(0o644)  # safetensors makes it its owner's alone
     (path / "model.tmp").replace(path / "model.safetensors")
 
 
@@ -128,7 +130,8 @@ def load_folder(name: Path | str) -> ModelFolder:
         raise UserError(f"{path / 'config.json'} is damaged or not ours: {error}") from None
     if not isinstance(config, LEARNERS):
         raise UserError(f"{path / 'config.json'} describes a {type(config).__name__}, not a model")
-    model = config.build()
+    with torch.device("meta"):  # weights that are replaced at once need not be drawn: nearly all the time of loading
+        model = config.build()
     try:
         state = load_file(path / "model.safetensors")
     except SafetensorError as error:
@@ -145,7 +148,7 @@ def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
         raise UserError(
             f"weights of {path} do not fit: missing {missing}, left over {extra}, of another shape {shapes}"
         )
-    model.load_state_dict(state)
+    model.load_state_dict(state, assign=True)
 
 
 def load(name: Path | str) -> nn.Module:

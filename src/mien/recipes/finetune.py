@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from rich.console import Console
 
+from mien.corpora._record import read_record
 from mien.data.contract import mismatch
 from mien.data.dataset import ClipSet
 from mien.data.loader import ClipLoader
@@ -34,11 +35,27 @@ from mien.recipes.pretrain import micro_batch, prepared
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, Start, TaskRecipe
 from mien.tasks._clip import ClipTask
 from mien.tasks._table import TaskConfig
+from mien.train.checkpoint import load_checkpoint
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, fit
 from mien.types import UserError
 
 VALIDATION_SHARE = 0.15  # of the training subjects, for --select best
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What ``--select best`` is chosen on.
+
+    Args:
+        on: "auto": the split ``val`` where there is one, else held-out training subjects; "held out": always these (where the
+            publication reports on ``val``); "test": the rows of `test`, as some publications do.
+        keep_last: also write the weights of the last epoch, to ``RUN/last``.
+    """
+
+    on: Literal["auto", "held out", "test"] = "auto"
+    test: str = "test"
+    keep_last: bool = False
 
 
 def start_from(init: str | None, scratch: EncoderConfig | None, scratch_size: int) -> Start:
@@ -64,17 +81,22 @@ def has_target(manifest: Manifest, recipe: TaskRecipe, data: FinetuneData) -> Ma
     return manifest
 
 
-def select_rows(shards: Shards, recipe: TaskRecipe, data: FinetuneData, seed: int) -> tuple[Manifest, Manifest | None]:
+def select_rows(
+    shards: Shards, recipe: TaskRecipe, data: FinetuneData, seed: int, validate: Validation | None = None
+) -> tuple[Manifest, Manifest | None]:
     """(train, validation) rows: labelled, with a face, the main track of each video."""
 
     def rows(split: str) -> Manifest:
         return main_tracks(has_target(in_split(shards.manifest, split, data.split), recipe, data).ok())
 
+    validate = validate or Validation()
     train, validation = rows("train"), None
     if not len(train):
         raise UserError("no labelled training clip has a face: look at manifest.parquet, column reason")
     if data.select == "best":
-        if "val" in shards.manifest.column(data.split):
+        if validate.on == "test":
+            validation = rows(validate.test)
+        elif validate.on == "auto" and "val" in shards.manifest.column(data.split):
             validation = rows("val")
         else:
             train, validation = hold_out(train, VALIDATION_SHARE, seed)
@@ -142,20 +164,23 @@ def finetune(
     size: int = 96,
     device: str = "auto",
     name: str = "classify",
+    validate: Validation | None = None,
 ) -> Path:
     """Trains on the labelled rows of shards, from `init` (a run, a model folder or a hub id) or from scratch.
 
     Args:
         encoder, size: of a new encoder; ignored with `init`.
+        validate: what ``select="best"`` looks at.
 
     Returns:
-        the model folder ``out/model``.
+        the model folder ``out/model``; that of a run that was finished before is left as it is.
 
     Raises:
         UserError: bad shards, columns, splits or weights; another run in `out`.
     """
     start, shards = start_from(init, encoder, size), Shards(data.data)
-    train, validation = select_rows(shards, recipe, data, recipe.train.seed)
+    validate = validate or Validation()
+    train, validation = select_rows(shards, recipe, data, recipe.train.seed, validate)
     experiment = resolve(recipe, start, shards, train, data)
     if validation:
         recipe.targets(validation, experiment.task.spec)  # a class without training clips is found here
@@ -165,11 +190,17 @@ def finetune(
         "shards": str(data.data), "hash": shards.manifest.hash, "clips": len(train), "split": data.split,
         "label_fraction": data.label_fraction, "select": data.select, "init": start.folder.hash if start.folder else "",
     }  # fmt: skip
+    if record := read_record(shards.root):
+        info["corpus"] = record.name
+    if validate != Validation():
+        info |= {"selected_on": validate.on, "keep_last": validate.keep_last}
     with world(device) as where:
         config, task = experiment.train, experiment.task
         per_rank = micro_batch(config, where.size)
         hashed = open_run(out, name, experiment, info) if where.is_main else ""
         where.barrier()
+        if (out / "model" / "model.safetensors").is_file():
+            return out / "model"
         learner = build(experiment, start)
         views = learner.views()
         loader = ClipLoader(
@@ -192,9 +223,21 @@ def finetune(
                 split=data.split, init=start.folder.hash if start.folder else "",
                 metrics=evaluator.call(learner.eval()) if evaluator else {},
             )  # fmt: skip
+            if validate.keep_last:
+                best = {k: v.clone() for k, v in learner.state_dict().items()}
+                learner.load_state_dict(last_weights(out))
+                save_model(out / "last", learner, task, replace(provenance, metrics={}))
+                learner.load_state_dict(best)
             save_model(out / "model", learner, task, provenance)
         where.barrier()
     return out / "model"
+
+
+def last_weights(out: Path) -> dict[str, Any]:
+    """State of the learner after the last step of a finished run."""
+    state = load_checkpoint(out / "checkpoints")
+    assert state is not None, "a finished run has a checkpoint"
+    return state["model"]
 
 
 def contract_note(start: Start, shards: Shards) -> str | None:
