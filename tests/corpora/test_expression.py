@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mien.cli.main import run
-from mien.corpora import crema_d, dfew, enterface05, ferv39k, mafw, ravdess
+from mien.corpora import crema_d, dfew, enterface05, ravdess
 from mien.corpora._api import Listing
+from mien.corpora._record import read_record
 from mien.corpora._table import read_corpus
 from mien.corpora._text import read_xlsx
 from mien.data.manifest import Manifest
@@ -239,14 +240,14 @@ def test_ravdess_never_mixes_the_two_modalities(tmp_path):
     listing = read("ravdess", root)
     assert said(listing, "picture-with-sound")
     there = [e for e in listing.entries if (root / e.path).exists()]
-    assert len(there) == 9
+    assert len(there) == 16
     moved = root / "Actor_24" / "02-01-01-01-01-01-01.mp4"  # in the folder of another actor
     moved.parent.mkdir()
     (root / "Actor_01" / "01-01-01-01-01-01-01.mp4").rename(moved)
     listing = read("ravdess", root)
     (there,) = [e for e in listing.entries if (root / e.path).exists()]
     assert (there.values["subject"], there.values["sex"]) == ("01", "male")
-    assert said(listing, "8 of them are there in the other modality")
+    assert said(listing, "15 of them are there in the other modality")
     (root / "Actor_24" / "02-02-01-01-01-01-01.mp4").touch()  # song
     assert len([e for e in read("ravdess", root).entries if (root / e.path).exists()]) == 1
 
@@ -267,30 +268,49 @@ def test_enterface05_missing_clips_are_named(tmp_path):
 CASES = {
     "dfew": (trees.dfew, 14, "none"),
     "ferv39k": (trees.ferv39k, 12, "none"),
-    "mafw": (trees.mafw, 11, "none"),
-    "crema-d": (lambda root: trees.crema_d(root, folders=True), 11, "none"),
-    "ravdess": (trees.ravdess, 9, "face"),
+    "mafw": (trees.mafw, 22, "none"),
+    "crema-d": (lambda root: trees.crema_d(root, folders=True), 12, "none"),
+    "ravdess": (trees.ravdess, 16, "face"),
+    "enterface05": (trees.enterface05, 12, "face"),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_tree_becomes_shards(name, tmp_path):
+def test_a_tree_is_prepared_trained_on_and_scored(name, tmp_path):
     make, count, crop = CASES[name]
     root, out = make(tmp_path / "root"), tmp_path / "shards"
-    code = run(
-        ["prepare", "--corpus", name, str(root), "--out", str(out), "--size", "32", "--workers", "0", "--min-face", "8"]
-    )
+    words = ["--size", "96", "--workers", "0", "--min-face", "8", "--no-audio"]
+    code = run(["prepare", "--corpus", name, str(root), "--out", str(out), *words])
     assert code == 0
     manifest = Manifest.read(out)
     rows = manifest.ok().rows()
     assert len({r["source"] for r in rows}) == count
-    module = {"dfew": dfew, "ferv39k": ferv39k, "mafw": mafw, "crema-d": crema_d, "ravdess": ravdess}[name]
-    assert {r["label"] for r in rows} <= set(module.CLASSES)
+    record = read_record(out)
+    assert record is not None
+    assert {r["label"] for r in rows} <= set(record.classes)
     assert all(r["num_frames"] == trees.FRAMES for r in rows)
     contract = read_contract(out)
     assert contract.geometry.crop == crop
     assert contract.verified == (crop == "face")
     assert (contract.stand_in is None) == (crop == "face")
+    column = "split" if name == "ferv39k" else "fold_1"
+    words = [
+        "--data",
+        str(out),
+        "--split",
+        column,
+        "--steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    assert run(["finetune", "classify", "--out", str(tmp_path / "run"), *words]) == 0
+    words = ["--data", str(out), "--split-column", column, "--device", "cpu", "--out", str(tmp_path / "scores")]
+    assert run(["evaluate", str(tmp_path / "run"), *words]) == 0
 
 
 @pytest.mark.parametrize(

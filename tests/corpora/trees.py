@@ -87,8 +87,8 @@ def mafw_lists(root: Path, count: int, tests: tuple[int, ...]) -> None:
 
 
 def mafw(root: Path, suffix: str = ".png", size: tuple[int, int] = (64, 64)) -> Path:
-    mafw_lists(root, 11, (3, 2, 2, 2, 2))
-    for i in range(11):
+    mafw_lists(root, 22, (5, 5, 4, 4, 4))
+    for i in range(22):
         images(root / "data" / "frames" / f"{i + 1:05}", suffix, size=size, subject=i)
     return root
 
@@ -125,7 +125,7 @@ def crema_tables(root: Path, names: list[str], counts: bool = True) -> None:
 
 
 def crema_d(root: Path, folders: bool = False) -> Path:
-    names = crema_names((3, 2, 2, 2, 2))
+    names = [f"{actor}_DFA_{code}_XX" for actor, code in product((1001, 1019), CODES)]
     crema_tables(root, names)
     for i, name in enumerate(names):
         if folders:
@@ -136,7 +136,7 @@ def crema_d(root: Path, folders: bool = False) -> Path:
 
 
 def ravdess(root: Path, modality: str = "02") -> Path:
-    for actor, emotion in product((1, 5, 9), (1, 3, 5)):
+    for actor, emotion in product((1, 5), range(1, 9)):
         name = f"{modality}-01-{emotion:02}-01-01-01-{actor:02}"
         video(root / f"Actor_{actor:02}" / f"{name}.mp4", subject=actor)
     return root
@@ -152,3 +152,11 @@ def enterface_names(subjects: tuple[int, ...]) -> list[str]:
         name = "s_3_su_..avi" if (subject, emotion, k) == (3, "surprise", 2) else f"s{number}_{emotion[:2]}_{k}.avi"
         paths.append(f"subject {subject}/{emotion}/sentence {k}/{name}")
     return paths
+
+
+def enterface05(root: Path) -> Path:
+    """Two subjects, one sentence of each emotion."""
+    for path in enterface_names((1, 11)):
+        if "/sentence 1/" in path:
+            video(root / path, subject=int("subject 11" in path))
+    return root
