@@ -109,7 +109,7 @@ def do(job: Job, out: Path) -> dict[str, Any]:
     """Runs a job to its end, or goes on with it; returns what is kept in done.json."""
     from mien.data.shards import Shards
     from mien.models import load_folder
-    from mien.protocols.classification import evaluate
+    from mien.protocols.evaluation import evaluate
     from mien.recipes.finetune import FinetuneData, finetune
     from mien.recipes.pretrain import pretrain
 

@@ -16,7 +16,7 @@ from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import load_folder
-from mien.protocols.classification import evaluate
+from mien.protocols.evaluation import Scoring, evaluate
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.finetune import finetune
 from mien.recipes.pretrain import RECIPES, pretrain, training_rows
@@ -102,10 +102,12 @@ def test_failed_videos_count_as_errors(motion, tmp_path):
     short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
     model = finetune(short, FinetuneData(root), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
     result = evaluate(load_folder(model), Shards(root), tmp_path / "scores")
-    assert result["num_videos"] == 9
+    assert result["num_videos"] == 12
     assert [f["reason"] for f in result["failed"]] == ["no face found"] * 3
     assert result["failed"][0]["item"] == rows[-3]["clip_id"]
-    assert result["war_with_failures"] == pytest.approx(result["war"] * 9 / 12)
+    right = np.trace(np.array(result["confusion"]))
+    assert np.sum(result["confusion"]) == 9
+    assert result["war"] == pytest.approx(right / 12)
 
 
 def test_evaluation_reads_the_split_column_of_the_training(motion, tmp_path):
@@ -132,7 +134,7 @@ def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp
     with pytest.raises(UserError, match="geometry differs"):
         evaluate(folder, shards, tmp_path / "scores")
     assert not (tmp_path / "scores").exists()
-    result = evaluate(folder, shards, tmp_path / "scores", allow_mismatch=True)
+    result = evaluate(folder, shards, tmp_path / "scores", Scoring(allow_mismatch=True))
     assert "margin" in result["contract_mismatch"]
 
 

@@ -178,7 +178,7 @@ def compare(args: Demo) -> dict[str, Any]:
     from mien.data.shards import Shards
     from mien.evaluate.metrics import bootstrap, paired_bootstrap
     from mien.models import load_folder
-    from mien.protocols.classification import evaluate
+    from mien.protocols.evaluation import evaluate
 
     shards = Shards(args.out / "shards")
     rows: dict[str, Any] = {}

@@ -11,20 +11,28 @@ import tyro
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a classifier: two clips per video, softmax averaged; UAR, WAR, recalls, confusion matrix, 95 % intervals."""
+    """Score a model: every metric with its 95 % interval, what could not be predicted by name, what the split shares."""
 
     model: tyro.conf.Positional[str]
     """Model folder, run folder or hub id."""
     data: Path
-    """Shards written by `mien prepare --labels CSV`."""
+    """Shards written by `mien prepare`, with labels or of a corpus."""
     out: Path | None = None
-    """Where evaluation.json, predictions.csv and confusion.png go; MODEL/evaluation by default."""
-    split: str = "test"
-    """Value of the split column to score."""
+    """Where evaluation.json, the predictions and a picture go; MODEL/evaluation by default."""
+    protocol: str | None = None
+    """Benchmark whose columns, grouping and metrics are used (docs/protocols.md); it sets the three options below."""
+    fold: str = "1"
+    """With --protocol: which fold."""
+    split: str | None = None
+    """Value of the split column to score; test by default."""
     split_column: str | None = None
     """Manifest column with the splits; the one the model was trained with by default."""
+    group_by: str | None = None
+    """Manifest column whose clips are averaged to one prediction."""
     target: str | None = None
     """Label column; the one the model was trained on by default."""
+    label_map: Path | None = None
+    """Table of class names (JSON or CSV), for data of another corpus than the model's (docs/evaluate.md)."""
     batch_size: int = 32
     seed: int = 0
     """Of the bootstrap."""
@@ -37,44 +45,91 @@ def main(argv: list[str]) -> int:
     args = tyro.cli(Evaluate, args=argv, prog="mien evaluate")
     from mien.data.shards import Shards
     from mien.models import load_folder
-    from mien.protocols.classification import evaluate
+    from mien.protocols.evaluation import Scoring, evaluate
+    from mien.protocols.label_map import read_label_map
+    from mien.protocols.table import chosen_folds, find_protocol
     from mien.train.distributed import pick_device
+    from mien.types import UserError, require
 
+    require(args.batch_size >= 1, f"--batch-size {args.batch_size}: give 1 or more")
+    split, column, group_by, metrics, kind = args.split, args.split_column, args.group_by, (), None
+    if args.protocol:
+        require(
+            not (split or column or group_by), "--protocol sets --split, --split-column and --group-by: leave them out"
+        )
+        protocol = find_protocol(args.protocol)
+        columns = chosen_folds(protocol, args.fold)
+        require(
+            len(columns) == 1, f"--fold {args.fold}: a model is of one fold; mien finetune --protocol runs all of them"
+        )
+        split, column, group_by = protocol.test, columns[0], protocol.group_by
+        metrics, kind = protocol.metrics, protocol.kind
+    table = read_label_map(args.label_map) if args.label_map else None
     folder = load_folder(args.model)
+    spec: Any = getattr(folder.model, "spec", None)
+    if kind and spec and kind != spec.kind:
+        raise UserError(f"protocol {args.protocol} is {kind}, the model {spec.kind}")
+    scoring = Scoring(
+        split or "test", column, args.target, group_by, table, args.batch_size, args.allow_contract_mismatch, args.seed
+    )
     out = args.out or folder.path / "evaluation"
-    result = evaluate(
-        folder, Shards(args.data), out, args.split, args.split_column, args.target, args.batch_size,
-        pick_device(args.device), args.allow_contract_mismatch, args.seed,
-    )  # fmt: skip
-    show(result)
-    print(f"{out / 'evaluation.json'}, predictions.csv, confusion.png")
+    result = evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device))
+    show(result, metrics)
+    print(f"{out / 'evaluation.json'} and predictions beside it")
     return 0
 
 
-def show(result: dict[str, Any]) -> None:
-    """Prints the numbers as a table."""
+def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
+    """Prints the numbers as a table, `metrics` first."""
     from rich.console import Console
     from rich.table import Table
 
+    from mien.evaluate.metrics import CLASS_METRICS
+    from mien.evaluate.values import VALUE_METRICS
+
     console = Console()
+    classes = result["kind"] == "categorical"
     note = f" (CONTRACT MISMATCH: {result['contract_mismatch']})" if result["contract_mismatch"] else ""
-    table = Table(title=f"{result['target']}, {result['split']}, {result['num_videos']} videos{note}")
-    for column in ("metric", "value", "95 % interval"):
+    unit = "frames" if classes and result["per"] == "frame" else "videos"
+    table = Table(title=f"{result['target']}, {result['split']}, {result['num_videos']} {unit}{note}")
+    for column in ("metric", "value", f"95 % interval over {result['resampled']}"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for name in ("uar", "war"):
-        low, high = result[f"{name}_95"]
-        table.add_row(name.upper(), f"{100 * result[name]:.2f} %", f"{100 * low:.2f} to {100 * high:.2f}")
-    for name, recall in result["recall"].items():
+    names = CLASS_METRICS if classes else VALUE_METRICS
+    first = [m.partition(":")[0] for m in metrics]
+    for name in dict.fromkeys([*(m for m in first if m in names), *names]):
+        table.add_row(name, *_cells(result[name], result[f"{name}_95"], classes))
+        for target, values in ({} if classes else result["per_target"]).items():
+            table.add_row(f"  {target}", *_cells(values[name], values[f"{name}_95"], False))
+    for name, recall in (result["recall"] if classes else {}).items():
         table.add_row(f"recall {name}", "none in split" if recall is None else f"{100 * recall:.2f} %", "")
     console.print(table)
-    if result["failed"]:
-        console.print(
-            f"{len(result['failed'])} videos without a face; counted as errors: WAR {100 * result['war_with_failures']:.2f} %"
-        )
+    if classes:
+        console.print(_confusion(result))
+    for name, count in result["left_out"].items():
+        console.print(f"left out by the label map: {count} clips of {name}")
+    if failed := result["failed"]:
+        counted = "as errors" if classes else "with the middle of the range"
+        if not classes and result["per"] == "frame":
+            counted = "not at all where no frame is stored: their annotation is not in the shards"
+        shown = ", ".join(f["item"] for f in failed[:5]) + (", ..." if len(failed) > 5 else "")
+        console.print(f"{len(failed)} could not be predicted, counted {counted}: {shown}", highlight=False)
+    console.print(f"audit: {result['audit']}", highlight=False)
+
+
+def _cells(value: float, interval: list[float], percent: bool) -> tuple[str, str]:
+    low, high = interval
+    if percent:
+        return f"{100 * value:.2f} %", f"{100 * low:.2f} to {100 * high:.2f}"
+    return f"{value:.4f}", f"{low:.4f} to {high:.4f}"
+
+
+def _confusion(result: dict[str, Any]) -> Any:
+    from rich.table import Table
+
     matrix = Table(title="confusion (rows: annotated)")
     matrix.add_column("")
     for name in result["names"]:
         matrix.add_column(name, justify="right")
     for name, row in zip(result["names"], result["confusion"], strict=True):
         matrix.add_row(name, *map(str, row))
-    console.print(matrix)
+    return matrix

@@ -10,11 +10,14 @@ from mien.cli.main import say_once
 
 
 def main(argv: list[str]) -> int:
-    from mien.recipes import masked, supervised
+    from mien.recipes import masked, published, supervised
     from mien.recipes.finetune import finetune
+    from mien.types import require
 
     encoders: Any = Literal[tuple(masked.RECIPES)]
-    recipes: Any = tyro.extras.subcommand_type_from_defaults(supervised.RECIPES)
+    recipes: Any = tyro.extras.subcommand_type_from_defaults(
+        {name: recipe() for name, recipe in published.RECIPES.items()}, published.descriptions()
+    )
 
     @dataclass(frozen=True)
     class Finetune:
@@ -28,12 +31,31 @@ def main(argv: list[str]) -> int:
         """Pre-training run, model folder or hub id to start from."""
         encoder: encoders = "svfap-micro"  # pyright: ignore[reportInvalidTypeForm]  (as above)
         """Pre-training recipe whose encoder and clip size a model from scratch has; ignored with --init."""
+        protocol: str | None = None
+        """Benchmark whose folds are run, scored and pooled (docs/protocols.md); it sets --target, --split and --select."""
+        fold: str | None = None
+        """With --protocol: all, or the number of one."""
+        single_run: bool = False
+        """With --protocol: one run per fold for both columns, trained without the held-out subjects."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
     args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=config)
     scratch = masked.RECIPES[args.encoder]().method
-    name = next(name for name in supervised.RECIPES if name in argv)
-    model = finetune(args.recipe, args.rows, args.out, args.init, scratch.encoder, scratch.size, args.device, name)
-    say_once(f"model: {model}")
+    name = next(name for name in published.RECIPES if name in argv)
+    if args.protocol is None:
+        require(args.fold is None and not args.single_run, "--fold and --single-run belong to --protocol NAME")
+        model = finetune(args.recipe, args.rows, args.out, args.init, scratch.encoder, scratch.size, args.device, name)
+        say_once(f"model: {model}")
+        return 0
+    from mien.protocols.table import find_protocol
+    from mien.recipes.folds import Init, finetune_folds
+
+    start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
+    protocol = find_protocol(args.protocol)
+    path = finetune_folds(args.recipe, args.rows, args.out, protocol, args.fold or "all", start, args.single_run)
+    from mien.protocols.render import plain
+
+    say_once(plain(path))
+    say_once(f"{path}")
     return 0

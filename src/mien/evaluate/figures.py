@@ -28,3 +28,23 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: 
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color=shade)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the annotated class")
     figure.savefig(path, dpi=120)
+
+
+def draw_scatter(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
+    """Predicted against annotated values ``[n, K]``, a panel per target, as a PNG; of many values an even choice."""
+    from matplotlib.figure import Figure
+
+    step = max(1, len(truth) // 5000)
+    figure = Figure(figsize=(3.2 * len(names), 3.4), layout="constrained")
+    for k, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), k + 1)
+        t, p = truth[::step, k], predicted[::step, k]
+        known = np.isfinite(t) & np.isfinite(p)
+        axes.plot(t[known], p[known], ".", markersize=3, alpha=0.4)
+        if known.any():
+            ends = [min(t[known].min(), p[known].min()), max(t[known].max(), p[known].max())]
+            axes.plot(ends, ends, color="grey", linewidth=0.8)
+        axes.set_xlabel(f"{name}, annotated")
+        axes.set_ylabel("predicted")
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path, dpi=120)

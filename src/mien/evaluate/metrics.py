@@ -1,4 +1,4 @@
-"""Scores of classifiers, and how sure they are."""
+"""Scores of classifiers, and how sure they are. What is chosen about absent classes is in the name of each metric."""
 
 from __future__ import annotations
 
@@ -11,28 +11,69 @@ from sklearn.metrics import confusion_matrix
 from mien.rng import generator
 
 RESAMPLES = 2000
+MIN_SUBJECTS = 5  # fewer people cannot stand for the others: clips are resampled then
+
+CLASS_METRICS = {
+    "uar": "mean recall of the classes that occur in the truth (DFER's UAR; scikit-learn's balanced accuracy)",
+    "war": "share of clips that are right (DFER's WAR)",
+    "macro_f1": "mean F1 of all classes of the model; one that neither occurs nor is predicted counts as 0 (ABAW divides by 8)",
+    "macro_f1_present": "mean F1 of the classes that occur or are predicted (scikit-learn's and torchmetrics' default)",
+    "weighted_f1": "mean F1 weighted by how often a class occurs (AVCAffe)",
+}
+"""Every metric of a classifier, and what is chosen in it."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """WAR is accuracy; UAR the mean recall of the classes that occur in the truth (DFER's two metrics, official.md 4.4)."""
+    """The numbers of `CLASS_METRICS`, and those of single classes."""
 
     uar: float
     war: float
+    macro_f1: float
+    macro_f1_present: float
+    weighted_f1: float
     recall: tuple[float, ...]
     """Per class; NaN for a class without samples."""
+    f1: tuple[float, ...]
+    """Per class; 0 where it neither occurs nor is predicted."""
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """``[K, K]`` counts, rows are the truth."""
+    """``[K, K]`` counts, rows are the truth; a clip without a prediction (class K) is in none of them."""
     return confusion_matrix(truth, predicted, labels=range(num_classes))
 
 
 def scores(matrix: np.ndarray) -> Scores:
-    """From a confusion matrix ``[K, K]`` (rows: truth) with at least one sample."""
-    support = matrix.sum(axis=1)
-    recall = np.divide(matrix.diagonal(), support, out=np.full(len(matrix), np.nan), where=support > 0)
-    return Scores(float(np.nanmean(recall)), float(matrix.trace() / matrix.sum()), tuple(recall.tolist()))
+    """From counts ``[K, K]`` or ``[K, K + 1]`` (rows: truth; last column: no prediction) with at least one sample."""
+    if matrix.shape[0] == matrix.shape[1]:
+        matrix = np.pad(matrix, ((0, 0), (0, 1)))
+    recall, f1 = _per_class(matrix)
+    values = {name: float(value) for name, value in rates(matrix).items()}
+    return Scores(**values, recall=tuple(recall.tolist()), f1=tuple(f1.tolist()))
+
+
+def _per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recall and F1 ``[..., K]`` of counts ``[..., K, K + 1]``."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
+    support, predicted = counts.sum(-1), counts[..., :-1].sum(-2)
+    recall = np.divide(hits, support, out=np.full(hits.shape, np.nan), where=support > 0)
+    both = support + predicted
+    return recall, np.divide(2 * hits, both, out=np.zeros(hits.shape), where=both > 0)
+
+
+def rates(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Each of `CLASS_METRICS` ``[...]`` of counts ``[..., K, K + 1]``; a clip without a prediction is wrong in all of them."""
+    recall, f1 = _per_class(counts)
+    support = counts.sum(-1).astype(np.float64)
+    present = support + counts[..., :-1].sum(-2) > 0
+    hits = np.diagonal(counts, axis1=-2, axis2=-1).sum(-1)
+    return {
+        "uar": np.nansum(recall, -1) / np.maximum((support > 0).sum(-1), 1),
+        "war": hits / support.sum(-1),
+        "macro_f1": f1.mean(-1),
+        "macro_f1_present": (f1 * present).sum(-1) / np.maximum(present.sum(-1), 1),
+        "weighted_f1": (f1 * support).sum(-1) / support.sum(-1),
+    }
 
 
 @dataclass(frozen=True)
@@ -46,14 +87,13 @@ class Interval:
 def bootstrap(
     truth: np.ndarray, predicted: np.ndarray, num_classes: int, seed: int, groups: Sequence[object] | None = None
 ) -> dict[str, Interval]:
-    """Intervals of UAR and WAR over resampled clips, or over resampled `groups` (clips of one person are not independent).
+    """Intervals of `CLASS_METRICS` over resampled clips, or over resampled `groups` (clips of one person are not independent).
 
     Args:
-        truth, predicted: ``[n]`` class indices. groups: ``[n]`` names, or None.
+        truth: ``[n]`` class indices. predicted: ``[n]``; `num_classes` means no prediction. groups: ``[n]`` names, or None.
     """
-    counts = _per_group(truth, predicted, num_classes, groups)
-    drawn = [scores(counts[pick].sum(axis=0)) for pick in _resamples(len(counts), seed)]
-    return {name: _interval([getattr(s, name) for s in drawn]) for name in ("uar", "war")}
+    drawn = rates(resampled(_per_group(truth, predicted, num_classes, groups), seed))
+    return {name: interval(values) for name, values in drawn.items()}
 
 
 def paired_bootstrap(
@@ -65,83 +105,39 @@ def paired_bootstrap(
     groups: Sequence[object] | None = None,
 ) -> Interval:
     """Interval of UAR(first) - UAR(second): both are scored on the same resampled clips or groups."""
-    one, two = (_per_group(truth, p, num_classes, groups) for p in (first, second))
-    picks = _resamples(len(one), seed)
-    return _interval([scores(one[k].sum(axis=0)).uar - scores(two[k].sum(axis=0)).uar for k in picks])
+    one, two = (rates(resampled(_per_group(truth, p, num_classes, groups), seed))["uar"] for p in (first, second))
+    return interval(one - two)
 
 
 def _per_group(
     truth: np.ndarray, predicted: np.ndarray, num_classes: int, groups: Sequence[object] | None
 ) -> np.ndarray:
-    """Confusion counts ``[groups, K, K]``; without groups every clip is its own."""
+    """Counts ``[groups, K, K + 1]``; without groups every clip is its own."""
     names = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups, str), return_inverse=True)[1]
-    counts = np.zeros((names.max() + 1, num_classes, num_classes), np.int64)
+    counts = np.zeros((names.max() + 1, num_classes, num_classes + 1), np.int64)
     np.add.at(counts, (names, truth, predicted), 1)
     return counts
 
 
-def _resamples(count: int, seed: int) -> np.ndarray:
-    return generator("bootstrap", seed).integers(0, count, (RESAMPLES, count))
+def resampled(sums: np.ndarray, seed: int) -> np.ndarray:
+    """Totals ``[RESAMPLES, ...]`` over groups that are drawn with replacement, from what each group adds ``[groups, ...]``."""
+    rng, count, flat = generator("bootstrap", seed), len(sums), sums.reshape(len(sums), -1).astype(np.float64)
+    drawn = np.empty((RESAMPLES, flat.shape[1]))
+    for k in range(RESAMPLES):  # row by row: all draws of a large test set at once would take gigabytes
+        drawn[k] = np.bincount(rng.integers(0, count, count), minlength=count) @ flat
+    return drawn.reshape(RESAMPLES, *sums.shape[1:])
 
 
-def _interval(values: Sequence[float]) -> Interval:
-    low, high = np.percentile(values, (2.5, 97.5))
+def interval(values: np.ndarray) -> Interval:
+    """Of resampled values; NaN where there are none."""
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (np.nan, np.nan)
     return Interval(float(low), float(high))
 
 
-def concordance(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """CCC with unbiased (n - 1) and with biased (n) variances, PCC, MAE, 1 - MAE and RMSE of ``[n]`` values; NaN in the truth is
-    not annotated. A constant prediction has PCC 0: it follows nothing."""
-    known = np.isfinite(truth)
-    t, p = truth[known].astype(np.float64), predicted[known].astype(np.float64)
-    if len(t) < 2:
-        return dict.fromkeys(("ccc", "ccc_biased", "pcc", "mae", "one_minus_mae", "rmse"), float("nan"))
-    shift, covariance = (t.mean() - p.mean()) ** 2, np.cov(t, p)
-    spread, n = covariance[0, 0] + covariance[1, 1], len(t)
-    error = p - t
-    deviation = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
-    mae = float(np.abs(error).mean())
-    return {
-        "ccc": _ratio(2 * covariance[0, 1], spread + shift),
-        "ccc_biased": _ratio(2 * covariance[0, 1] * (n - 1) / n, spread * (n - 1) / n + shift),
-        "pcc": _ratio(covariance[0, 1], deviation),
-        "mae": mae,
-        "one_minus_mae": 1 - mae,
-        "rmse": float(np.sqrt(np.square(error).mean())),
-    }
-
-
-def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below > 0 else 0.0
-
-
-def bootstrap_values(
-    truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray], groups: Sequence[str], seed: int
-) -> Interval:
-    """Interval of the mean CCC over targets when `groups` (people or videos) are resampled.
-
-    Args:
-        truth, predicted: per video ``[T_i, K]``. groups: per video.
-    """
-    _, index = np.unique(np.asarray(groups, str), return_inverse=True)
-    sums = np.stack([_moments(truth, predicted, np.flatnonzero(index == g)) for g in range(index.max() + 1)])
-    drawn = [_ccc_of(sums[pick].sum(axis=0)) for pick in _resamples(len(sums), seed)]
-    return _interval(drawn)
-
-
-def _moments(truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray], members: np.ndarray) -> np.ndarray:
-    """Counts and sums ``[6, K]`` of which a CCC over any union of groups can be made."""
-    t = np.concatenate([truth[m] for m in members]).astype(np.float64)
-    known = np.isfinite(t)
-    p = np.where(known, np.concatenate([predicted[m] for m in members]), 0.0)
-    t = np.where(known, t, 0.0)
-    return np.stack([known.sum(0), t.sum(0), p.sum(0), (t * t).sum(0), (p * p).sum(0), (t * p).sum(0)])
-
-
-def _ccc_of(sums: np.ndarray) -> float:
-    n, t, p, tt, pp, tp = sums
-    n = np.maximum(n, 2)
-    mean_t, mean_p = t / n, p / n
-    above = 2 * (tp - n * mean_t * mean_p) / (n - 1)
-    below = (tt - n * mean_t**2 + pp - n * mean_p**2) / (n - 1) + (mean_t - mean_p) ** 2
-    return float(np.mean(np.divide(above, below, out=np.zeros_like(above), where=below > 0)))
+def resampling_groups(items: Sequence[str], subjects: Sequence[str | None]) -> tuple[list[str], str]:
+    """What a bootstrap resamples, and its name: people where at least five are named (clips of nobody stand for themselves),
+    else clips."""
+    if len({s for s in subjects if s}) < MIN_SUBJECTS:
+        return list(items), "clips"
+    return [f"subject {s}" if s else f"clip {i}" for i, s in zip(items, subjects, strict=True)], "subjects"

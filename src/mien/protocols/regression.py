@@ -1,62 +1,145 @@
-"""Scoring a regressor: predictions averaged over the views of a clip, or concatenated over the frames of all videos."""
+"""Scoring a regressor: predictions averaged over the views of a clip, or concatenated over the frames of all videos.
+
+A clip without a face, or one that cannot be decoded, counts with the middle of the range as its prediction, and is named.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from mien.data.manifest import Manifest
 from mien.data.select import clip_values, main_tracks
 from mien.data.shards import Shards
-from mien.evaluate.metrics import bootstrap_values, concordance
-from mien.protocols._predict import members_of, predict_frames, predict_rows
+from mien.evaluate.crosscheck import check_values
+from mien.evaluate.metrics import Interval, resampling_groups
+from mien.evaluate.values import VALUE_METRICS, bootstrap_values, concordance
+from mien.protocols._predict import average, members_of, predict_frames, predict_rows
+from mien.types import LabelSpec, UserError
 
 
 @dataclass(frozen=True)
 class Values:
-    """One entry per labelled video: its name, subject, true and predicted values ``[T_i, K]`` (T_i = 1 per clip)."""
+    """One entry per labelled video: its name, subject, true and predicted values ``[T_i, K]`` (T_i = 1 per clip); predictions
+    are NaN where there are none."""
 
     items: list[str]
     subjects: list[str | None]
     truth: list[np.ndarray]
     predicted: list[np.ndarray]
 
+    def table(self, names: Sequence[str]) -> pa.Table:
+        """A row per value: item, subject, frame, ``true_<target>``, ``predicted_<target>``."""
+        counts = [len(t) for t in self.truth]
+        truth, predicted = np.concatenate(self.truth), np.concatenate(self.predicted)
+        columns: dict[str, Any] = {
+            "item": np.repeat(np.array(self.items, object), counts),
+            "subject": np.repeat(np.array(self.subjects, object), counts),
+            "frame": np.concatenate([np.arange(n) for n in counts]),
+        }
+        columns |= {f"true_{n}": truth[:, k] for k, n in enumerate(names)}
+        return pa.table(columns | {f"predicted_{n}": predicted[:, k] for k, n in enumerate(names)})
+
+
+def read_values(path: Path, names: Sequence[str]) -> Values:
+    """What `Values.table` was written to. Raises UserError for a table of other targets."""
+    table = pq.read_table(path)
+    if missing := [n for n in names if f"true_{n}" not in table.column_names]:
+        raise UserError(f"{path} has no column {', '.join(f'true_{n}' for n in missing)}: it is of other targets")
+    frames = table.column("frame").to_numpy()
+    starts = np.flatnonzero(frames == 0)
+    items, subjects = (table.column(c).to_pylist() for c in ("item", "subject"))
+    truth, predicted = (
+        np.split(np.stack([table.column(f"{kind}_{n}").to_numpy() for n in names], axis=1), starts[1:])
+        for kind in ("true", "predicted")
+    )
+    return Values([items[s] for s in starts], [subjects[s] for s in starts], truth, predicted)
+
+
+def pooled(parts: Sequence[Values]) -> Values:
+    """The entries of all folds, as if of one test set."""
+    lists = ([v for p in parts for v in getattr(p, name)] for name in ("items", "subjects", "truth", "predicted"))
+    return Values(*lists)
+
 
 def predict_items(
     model: Any, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
 ) -> Values:
-    """Of the main track of each video: the mean over its rows, or per frame all of them in order."""
+    """Of the main track of each video: the mean over its rows, or per frame all of them in order. `rows` have a face."""
     rows = main_tracks(rows)
     members, subjects = members_of(rows), rows.column("subject")
-    if model.spec.per == "frame":
-        truth, predicted = predict_frames(model, shards, rows, batch_size, device, workers)
-        parts = [
-            (np.concatenate([truth[i] for i in m]), np.concatenate([predicted[i] for i in m])) for m in members.values()
-        ]
-    else:
-        values, per_row = (
-            clip_values(rows, model.spec.names),
-            predict_rows(model, shards, rows, batch_size, device, workers),
-        )
-        frames = np.array(rows.column("num_frames"))
-        parts = [(values[m[:1]], np.average(per_row[m], axis=0, weights=frames[m])[None]) for m in members.values()]
     firsts = [subjects[m[0]] for m in members.values()]
-    return Values(list(members), firsts, [t for t, _ in parts], [p for _, p in parts])
+    if model.spec.per == "frame":
+        both = predict_frames(model, shards, rows, batch_size, device, workers)
+        truth, predicted = ([np.concatenate([part[i] for i in m]) for m in members.values()] for part in both)
+        return Values(list(members), firsts, truth, predicted)
+    values, frames = clip_values(rows, model.spec.names), np.array(rows.column("num_frames"))
+    per_row = predict_rows(model, shards, rows, batch_size, device, workers)
+    averaged = [average(per_row[m], frames[m])[None] for m in members.values()]
+    return Values(list(members), firsts, [values[m[:1]] for m in members.values()], averaged)
 
 
-def score(values: Values, names: tuple[str, ...], seed: int = 0) -> dict[str, Any]:
-    """CCC (unbiased variances, as the sibling's metric has them, official.md 5.1), PCC, MAE and RMSE per target and their means,
-    over all annotated values of all videos, with 95 % intervals over people (videos where fewer than five are named)."""
-    by_subject = None not in values.subjects and len(set(values.subjects)) >= 5
-    groups = values.subjects if by_subject else values.items
+def with_failures(values: Values | None, failed: Manifest, spec: LabelSpec) -> Values:
+    """Adds the labelled clips that gave no face as entries without a prediction (per frame their annotation is not in the
+    shards, and nothing can be added)."""
+    known = set(values.items) if values else set()
+    failed = failed.where(lambda r: r["clip_id"] not in known)
+    if spec.per == "frame" or not len(failed):
+        if values is None:
+            raise UserError(f"none of the {len(failed)} videos has a face; see manifest.parquet, column reason")
+        return values
+    truth = clip_values(failed, spec.names)
+    nothing = [np.full((1, len(spec.names)), np.nan)] * len(failed)
+    missing = Values(failed.column("clip_id"), failed.column("subject"), list(truth[:, None]), nothing)
+    return pooled([values, missing]) if values else missing
+
+
+def filled(values: Values, middle: float) -> Values:
+    """Entries without a prediction get the middle of the range."""
+    predicted = [np.where(np.isfinite(p), p, middle) for p in values.predicted]
+    return Values(values.items, values.subjects, values.truth, predicted)
+
+
+def unpredicted(values: Values) -> list[str]:
+    """Names of the entries without a prediction, or with frames without one."""
+    return [i for i, p in zip(values.items, values.predicted, strict=True) if not np.isfinite(p).all()]
+
+
+def middle_of(spec: LabelSpec) -> float:
+    """Middle of the range of the targets; 0 for a model without one."""
+    return sum(spec.range) / 2 if spec.range else 0.0
+
+
+def score(values: Values, names: tuple[str, ...], seed: int = 0, middle: float = 0.0) -> dict[str, Any]:
+    """Every metric per target and their means over all annotated values of all videos, with 95 % intervals over people (over
+    videos where fewer than five are named). The metrics are checked against torchmetrics, scipy and scikit-learn.
+
+    Args:
+        middle: stands for a prediction that is missing.
+    """
+    missing = unpredicted(values)
+    values = filled(values, middle)
+    groups, word = resampling_groups(values.items, values.subjects)
     truth, predicted = np.concatenate(values.truth), np.concatenate(values.predicted)
-    result: dict[str, Any] = {"num_videos": len(values.items), "per_target": {}}
+    intervals = bootstrap_values(values.truth, values.predicted, groups, seed)
+    result: dict[str, Any] = {"per_target": {}, "checked_with": {}, "choices": VALUE_METRICS, "names": list(names)}
     for k, name in enumerate(names):
-        result["per_target"][name] = concordance(truth[:, k], predicted[:, k])
-    for metric in ("ccc", "pcc", "mae", "rmse"):
+        found: dict[str, Any] = concordance(truth[:, k], predicted[:, k])
+        result["checked_with"] |= check_values(truth[:, k], predicted[:, k], found)
+        result["per_target"][name] = found | {f"{m}_95": _pair(intervals[m][k]) for m in VALUE_METRICS}
+    for metric in VALUE_METRICS:
         result[metric] = float(np.mean([result["per_target"][name][metric] for name in names]))
-    interval = bootstrap_values(values.truth, values.predicted, [str(g) for g in groups], seed)
-    return result | {"ccc_95": [interval.low, interval.high], "resampled": "subjects" if by_subject else "videos"}
+        result[f"{metric}_95"] = _pair(intervals[metric][-1])
+    return result | {"resampled": word, "num_videos": len(values.items), "num_failed": len(missing),
+                     "num_values": int(np.isfinite(truth).any(axis=1).sum())}  # fmt: skip
+
+
+def _pair(interval: Interval) -> list[float]:
+    return [interval.low, interval.high]

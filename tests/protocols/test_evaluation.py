@@ -1,0 +1,212 @@
+"""Scoring on shards whose answers are known by brightness."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mien.cli.evaluate import show
+from mien.data.manifest import Manifest
+from mien.data.shards import Shards
+from mien.protocols import classification, regression
+from mien.protocols.evaluation import Scoring, evaluate
+from mien.protocols.label_map import LabelMap, read_label_map
+from mien.types import UserError
+from tests.protocols.shards import FAILED, folder_of, spec_of, write_grey
+
+CLASSES = ("dark", "middle", "light")
+LEVELS = [0.15, 0.5, 0.85, 0.15, 0.5, 0.85]
+LABELS = ["dark", "middle", "light", "dark", "middle", "dark"]  # the last one is wrong
+
+
+def labelled(extra: dict[int, dict] | None = None) -> list[dict]:
+    return [{"label": name} | (extra or {}).get(i, {}) for i, name in enumerate(LABELS)]
+
+
+def test_a_classifier_with_all_its_metrics(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shards = Shards(write_grey(tmp_path / "s", LEVELS, labelled()))
+    result = evaluate(folder_of(spec_of(CLASSES), tmp_path), shards, tmp_path / "out")
+    assert result["war"] == pytest.approx(5 / 6)
+    assert result["uar"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+    assert result["f1"] == pytest.approx({"dark": 0.8, "middle": 1.0, "light": 2 / 3})
+    assert result["checked_with"]["macro_f1"] == "scikit-learn f1_score"
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["weighted_f1"] == pytest.approx(
+        (3 * 0.8 + 2 * 1 + 2 / 3) / 6
+    )
+    again = classification.read_predictions(tmp_path / "out" / "predictions.parquet", CLASSES)
+    assert classification.score(again, CLASSES)["uar"] == result["uar"]
+    show(result, ("war",))
+    said = capsys.readouterr().out
+    assert said.index("war") < said.index("uar")
+    assert "audit: no clip, source or subject is in two parts" in said
+
+
+def test_failed_clips_never_leave_the_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shards = Shards(write_grey(tmp_path / "s", LEVELS, labelled({1: FAILED})))
+    result = evaluate(folder_of(spec_of(CLASSES), tmp_path), shards, tmp_path / "out")
+    assert (result["num_videos"], result["num_failed"]) == (6, 1)
+    assert result["war"] == pytest.approx(4 / 6)
+    assert result["recall"]["middle"] == pytest.approx(1 / 2)
+    assert result["failed"] == [{"item": "c1.mp4", "reason": "no face in 20 frames"}]
+    with open(tmp_path / "out" / "predictions.csv", newline="") as file:
+        rows = {r["item"]: r for r in csv.DictReader(file)}
+    assert rows["c1.mp4"]["predicted"] == ""
+    show(result)
+    assert "1 could not be predicted, counted as errors: c1.mp4" in capsys.readouterr().out
+
+
+def break_frames(root: Path, clip: int) -> None:
+    """Cuts the JPEG files of one clip short."""
+    path = root / "shards" / "a.arrow"
+    with pa.ipc.open_file(path) as reader:
+        batches = [reader.get_batch(k) for k in range(reader.num_record_batches)]
+        schema = reader.schema
+    column = schema.get_field_index("frames")
+    broken = pa.array([[b"\xff\xd8 nothing"] * len(batches[clip].column(column)[0])], schema.field(column).type)
+    batches[clip] = batches[clip].set_column(column, "frames", broken)
+    with pa.ipc.new_file(path, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def test_a_clip_that_cannot_be_decoded_is_wrong_and_named(tmp_path: Path):
+    root = write_grey(tmp_path / "s", LEVELS, labelled())
+    break_frames(root, 2)
+    result = evaluate(folder_of(spec_of(CLASSES), tmp_path), Shards(root), tmp_path / "out")
+    assert result["war"] == pytest.approx(4 / 6)
+    assert result["failed"] == [{"item": "c2.mp4", "reason": "its frames cannot be decoded"}]
+
+
+def test_a_regressor_per_clip(tmp_path: Path):
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    columns = [{"arousal": v, "subject": f"s{i}"} for i, v in enumerate(levels)]
+    shards = Shards(write_grey(tmp_path / "s", levels, columns))
+    spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target="arousal")
+    result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
+    assert result["ccc"] > 0.99
+    assert result["mae"] < 0.03
+    assert result["resampled"] == "subjects"
+    assert set(result["checked_with"]) == {"ccc", "pcc", "mae", "one_minus_mae", "rmse"}
+    again = regression.read_values(tmp_path / "out" / "predictions.parquet", ("arousal",))
+    assert regression.score(again, ("arousal",))["ccc"] == result["ccc"]
+    assert (tmp_path / "out" / "scatter.png").is_file()
+
+
+def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path):
+    levels = [0.1, 0.3, 0.5, 0.7, 0.9]
+    columns = [{"arousal": v} | (FAILED if i == 4 else {}) for i, v in enumerate(levels)]
+    shards = Shards(write_grey(tmp_path / "s", levels, columns))
+    spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target="arousal")
+    result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
+    found = regression.read_values(tmp_path / "out" / "predictions.parquet", ("arousal",))
+    assert np.isnan(found.predicted[-1])
+    assert result["num_failed"] == 1
+    errors = [abs(p.item() - t.item()) for p, t in zip(found.predicted, found.truth, strict=True)][:4]
+    assert result["mae"] == pytest.approx((sum(errors) + 0.4) / 5, abs=1e-6)
+    assert result["failed"] == [{"item": "c4.mp4", "reason": "no face in 20 frames"}]
+
+
+def test_a_regressor_per_frame(tmp_path: Path):
+    shards = Shards(write_grey(tmp_path / "s", [0.4, 0.9], [{}, {}], per_frame=True))
+    spec = spec_of(("arousal",), kind="dimensional", per="frame", range=(0.0, 1.0), target="arousal")
+    result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
+    assert (result["num_videos"], result["num_values"]) == (2, 40)
+    assert result["ccc"] > 0.98
+    assert not (tmp_path / "out" / "predictions.csv").exists()
+    assert pq.read_table(tmp_path / "out" / "predictions.parquet").num_rows == 40
+
+
+def test_a_classifier_per_frame(tmp_path: Path):
+    """The column holds class indices (here brightness rounded to 0 or 1); half of the rising clip is dark."""
+    root = write_grey(tmp_path / "s", [0.99, 0.99], [{}, {}], per_frame=True)
+    shards = Shards(root)
+    spec = spec_of(("dark", "light"), per="frame", target="arousal")
+    found = classification.predict_annotated_frames(
+        folder_of(spec, tmp_path).model, spec, ("dark", "light"), shards, shards.manifest, 4, device("cpu")
+    )
+    assert len(found.items) == 40
+    assert found.predicted.sum() == pytest.approx(20, abs=2)
+    swapped = classification.predict_annotated_frames(
+        folder_of(spec, tmp_path).model, spec, ("light", "dark"), shards, shards.manifest, 4, device("cpu")
+    )
+    np.testing.assert_array_equal(swapped.truth, 1 - found.truth)
+
+
+def device(name: str):
+    import torch
+
+    return torch.device(name)
+
+
+def test_clips_are_averaged_to_their_video(tmp_path: Path):
+    """Videos a (dark, light; labelled dark) and b (middle, middle, failed): ties go to the first class."""
+    levels, labels = [0.15, 0.85, 0.5, 0.5, 0.5], ["dark", "dark", "middle", "middle", "middle"]
+    videos = ["a", "a", "b", "b", "b"]
+    columns = [
+        {"label": name, "video": video} | (FAILED if i == 4 else {})
+        for i, (name, video) in enumerate(zip(labels, videos, strict=True))
+    ]
+    shards = Shards(write_grey(tmp_path / "s", levels, columns))
+    folder = folder_of(spec_of(CLASSES), tmp_path)
+    result = evaluate(folder, shards, tmp_path / "out", Scoring(group_by="video"))
+    assert (result["num_videos"], result["war"], result["num_failed"]) == (2, 1.0, 0)
+    assert [f["item"] for f in result["failed"]] == ["c4.mp4"]
+    with pytest.raises(UserError, match="no such column"):
+        evaluate(folder, shards, tmp_path / "other", Scoring(group_by="session"))
+    rows = [r | ({"video": "a"} if r["video"] == "b" else {}) for r in shards.manifest.rows()]
+    Manifest.from_rows(rows).write(shards.root)
+    with pytest.raises(UserError, match="different labels"):
+        evaluate(folder, Shards(shards.root), tmp_path / "other", Scoring(group_by="video"))
+
+
+TABLE = {
+    "data": {"night": "dark", "noon": "light", "dusk": None},
+    "model": {"dark": "dark", "middle": None, "light": "light"},
+}
+
+
+def test_another_corpus_is_scored_through_an_explicit_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["night", "dusk", "noon", "night", "noon", "noon"]
+    shards = Shards(write_grey(tmp_path / "s", LEVELS, [{"label": n} for n in names]))
+    path = tmp_path / "map.json"
+    path.write_text(json.dumps(TABLE))
+    folder = folder_of(spec_of(CLASSES), tmp_path)
+    result = evaluate(folder, shards, tmp_path / "out", Scoring(label_map=read_label_map(path)))
+    # the clip at 0.5 is neither: the model's second choices are equal, and the first class is taken
+    assert result["names"] == ["dark", "light"]
+    assert (result["num_videos"], result["left_out"]) == (5, {"dusk": 1})
+    assert result["war"] == pytest.approx(4 / 5)
+    show(result)
+    assert "left out by the label map: 1 clips of dusk" in capsys.readouterr().out
+    path.with_suffix(".csv").write_text(
+        "side,name,class\n" + "".join(f"{s},{n},{c or ''}\n" for s, t in TABLE.items() for n, c in t.items())
+    )
+    assert read_label_map(path.with_suffix(".csv")) == read_label_map(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "words"),
+    [
+        ({"a": "x"}, {"m": "x", "n": "y"}, "says nothing of data b"),
+        ({"a": "x", "b": "y"}, {"m": "x"}, "says nothing of model n"),
+        ({"a": "x", "b": "z"}, {"m": "x", "n": "y"}, "no class of the model becomes z"),
+        ({"a": "x", "b": None}, {"m": "x", "n": "x"}, "fewer than two"),
+        ({"a": "x", "b": "y"}, {"m": "x", "n": "y", "o": "x"}, "names o; the model's classes are m, n"),
+    ],
+)
+def test_tables_that_leave_something_open_are_refused(data, model, words):
+    with pytest.raises(UserError, match=words):
+        LabelMap(data, model).check({"a", "b"}, ("m", "n"))
+
+
+@pytest.mark.parametrize("text", ["nothing", "[]", '{"data": {}}', '{"data": {"a": 3}, "model": {}}'])
+def test_files_that_are_no_table_are_one_line(text: str, tmp_path: Path):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(UserError, match="--label-map"):
+        read_label_map(tmp_path / "m.json")
