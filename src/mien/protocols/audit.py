@@ -24,6 +24,7 @@ import simplejpeg
 from PIL import Image
 from scipy.fft import dctn
 
+from mien.corpora._record import read_record
 from mien.data.manifest import Manifest
 from mien.data.select import item_of
 from mien.data.shards import Clip, Shards
@@ -81,7 +82,9 @@ def leaks(shards: Shards, column: str, copies: bool = True) -> list[Leak]:
     parts = _parts(rows, column)
     marks = fingerprints(shards) if copies else {}
     return [
-        leak for pair in combinations(parts, 2) for leak in _shared(pair, parts[pair[0]], parts[pair[1]], marks, marks)
+        leak
+        for pair in combinations(parts, 2)
+        for leak in _shared(pair, parts[pair[0]], parts[pair[1]], (marks, marks))
     ]
 
 
@@ -89,19 +92,19 @@ def _shared(
     names: tuple[str, str],
     first: list[dict[str, Any]],
     second: list[dict[str, Any]],
-    first_marks: dict[str, str],
-    second_marks: dict[str, str],
+    marks: tuple[dict[str, str], dict[str, str]],
+    columns: Sequence[str] = SHARED_COLUMNS,
 ) -> Iterator[Leak]:
-    for column in SHARED_COLUMNS:
+    for column in columns:
         both = {str(r[column]) for r in first if r.get(column)} & {str(r[column]) for r in second if r.get(column)}
         if both:
             yield Leak(column, names, tuple(sorted(both)))
     seen: dict[str, str] = {}
     for row in first:
-        if mark := first_marks.get(row["clip_id"]):
+        if mark := marks[0].get(row["clip_id"]):
             seen.setdefault(mark, row["clip_id"])
     ids = [r["clip_id"] for r in second]
-    pairs = [f"{seen[second_marks[i]]} = {i}" for i in ids if i in second_marks and second_marks[i] in seen]
+    pairs = [f"{seen[marks[1][i]]} = {i}" for i in ids if marks[1].get(i) in seen]
     if pairs:
         yield Leak("exact copy", names, tuple(pairs))
 
@@ -205,7 +208,9 @@ def audit(folders: Sequence[Path], near: bool = True) -> dict[str, Any]:
     rows = [s.manifest.rows() for s in shards]
     for i, j in combinations(range(len(shards)), 2):
         names = (str(folders[i]), str(folders[j]))
-        found += _between(names, rows[i], rows[j], (marks[i], marks[j]), (looks[i], looks[j]))
+        corpora = {record.name for record in (read_record(folders[i]), read_record(folders[j])) if record}
+        columns = SHARED_COLUMNS if len(corpora) < 2 else ()  # names of people and files mean nothing across corpora
+        found += _between(names, rows[i], rows[j], (marks[i], marks[j]), (looks[i], looks[j]), columns)
     within = [
         _within(str(f), look, mark) for f, look, mark in zip(folders, looks, marks, strict=True)
     ]  # copies in the same part are no leak, and yet worth knowing
@@ -225,8 +230,9 @@ def _between(
     second: list[dict[str, Any]],
     marks: tuple[dict[str, str], dict[str, str]],
     looks: tuple[_Look | None, _Look | None],
+    columns: Sequence[str] = SHARED_COLUMNS,
 ) -> list[Leak]:
-    found = list(_shared(names, first, second, *marks))
+    found = list(_shared(names, first, second, marks, columns))
     if looks[0] is None or looks[1] is None:
         return found
     sides = []
