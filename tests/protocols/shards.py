@@ -33,7 +33,7 @@ def write_grey(root: Path, levels: list[float], columns: list[dict[str, Any]], p
     with ShardWriter(root / "shards" / "a.arrow", ("arousal",) if per_frame else ()) as writer:
         for i, (level, extra) in enumerate(zip(levels, columns, strict=True)):
             ramp = np.linspace(0, level, FRAMES) if per_frame else np.full(FRAMES, level)
-            noise = rng.normal(0, 12, (FRAMES, SIZE, SIZE, 1)) - 0.0
+            noise = rng.normal(0, 12, (FRAMES, SIZE, SIZE, 1))
             frames = np.broadcast_to(40 + 170 * ramp[:, None, None, None] + noise, (FRAMES, SIZE, SIZE, 3))
             jpegs = [simplejpeg.encode_jpeg(np.ascontiguousarray(f.clip(0, 255).astype(np.uint8)), 95) for f in frames]
             blank, times = np.zeros((FRAMES, 10), np.float32), np.arange(FRAMES) / 25
@@ -84,4 +84,5 @@ def folder_of(spec: LabelSpec, path: Path) -> ModelFolder:
 
 def spec_of(names: tuple[str, ...], **fields: Any) -> LabelSpec:
     common: dict[str, Any] = {"num_frames": 8, "stride": 1, "frame_period_s": 0.04, "size": SIZE, "views": 2}
-    return LabelSpec(names, **(common | {"contract": CropContract(store=Store(size=SIZE))} | fields))
+    common |= {"contract": CropContract(store=Store(size=SIZE))}
+    return LabelSpec(names, **(common | fields))
