@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +212,33 @@ def test_files_that_are_no_table_are_one_line(text: str, tmp_path: Path):
     (tmp_path / "m.json").write_text(text)
     with pytest.raises(UserError, match="--label-map"):
         read_label_map(tmp_path / "m.json")
+
+
+MAPS = sorted((Path(__file__).parents[2] / "docs" / "label_maps").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", MAPS, ids=lambda p: p.stem)
+def test_the_tables_of_the_docs_speak_of_every_class(path: Path):
+    modules = {"dfew": "dfew", "mafw": "mafw", "crema-d": "crema_d", "ravdess": "ravdess"}
+    trained, tested = (import_module(f"mien.corpora.{modules[n]}").CLASSES for n in path.stem.split("-to-"))
+    table = read_label_map(path)
+    table.check(set(tested), trained)
+    assert set(table.classes) == {c for c in table.data.values() if c}
+    assert len(table.classes) >= 6
+
+
+def test_scoring_on_what_was_trained_on_is_said(tmp_path: Path):
+    columns = [{"label": n, "split": "train", "fold_2": "test"} for n in LABELS]
+    shards = Shards(write_grey(tmp_path / "s", LEVELS, columns))
+    folder = folder_of(spec_of(CLASSES), tmp_path)
+    folder = replace(folder, provenance=replace(folder.provenance, data=(shards.manifest.hash,)))
+    result = evaluate(folder, shards, tmp_path / "out", Scoring(split_column="fold_2"))
+    assert result["audit"].startswith("6 of 6 scored clips are of the part it was trained on (split=train); ")
+
+
+def test_a_target_without_annotation_is_one_line(tmp_path: Path):
+    columns = [{"arousal": 0.5, "valence": v} for v in (0.1, None, None)]
+    shards = Shards(write_grey(tmp_path / "s", [0.1, 0.5, 0.9], columns))
+    spec = spec_of(("arousal", "valence"), kind="dimensional", range=(0.0, 1.0), target="arousal valence")
+    with pytest.raises(UserError, match="valence: fewer than two annotated values"):
+        evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")

@@ -1,5 +1,6 @@
 """`mien finetune RECIPE --init RUN|MODEL --data SHARDS --out RUN`."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,8 +55,8 @@ def main(argv: list[str]) -> int:
     start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
     protocol = find_protocol(args.protocol)
     path = finetune_folds(args.recipe, args.rows, args.out, protocol, args.fold or "all", start, args.single_run)
-    from mien.protocols.render import plain
+    if os.environ.get("RANK", "0") == "0":
+        from mien.protocols.render import plain
 
-    say_once(plain(path))
-    say_once(f"{path}")
+        print(plain(path), path, sep="\n")
     return 0

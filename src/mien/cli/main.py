@@ -13,7 +13,7 @@ VERBS = {
     "demo": "the whole path on built-in procedural faces, in minutes, on a CPU",
     "prepare": "find, track, align and crop faces: videos -> shards",
     "pretrain": "self-supervised training on shards without labels",
-    "finetune": "train a classifier on labelled shards",
+    "finetune": "train a classifier or a regressor on labelled shards, or all folds of a benchmark",
     "evaluate": "score a model on a split: every metric with its interval, failures by name",
     "audit": "what parts of shards share: copies, people, sources; labels, lengths, crops",
     "table": "our rows inside a paper's table: Markdown, CSV, LaTeX",

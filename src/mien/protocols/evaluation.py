@@ -20,7 +20,7 @@ from mien.config import to_json
 from mien.corpora._record import read_record
 from mien.data.contract import check_contract
 from mien.data.manifest import Manifest
-from mien.data.select import in_split, labelled
+from mien.data.select import class_indices, in_split, item_of, labelled, main_tracks
 from mien.data.shards import Shards
 from mien.evaluate.figures import draw_confusion, draw_scatter
 from mien.models import ModelFolder
@@ -95,10 +95,11 @@ def evaluate(
         names = spec.names
         result = regression.score(predictions, names, scoring.seed, regression.middle_of(spec))
         silent = regression.unpredicted(predictions)
+    audit = seen_in_training(folder, shards, part.ok) + verdict(leaks(shards, part.column))
     result |= {
         "kind": spec.kind, "per": spec.per, "failed": _failed(part.failed, silent), "left_out": part.left_out,
         "target": part.spec.target, "split": f"{part.column}={scoring.split}", "group_by": scoring.group_by,
-        "contract_mismatch": warning, "audit": verdict(leaks(shards, part.column)), "corpus": corpus_of(shards.root),
+        "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
         "trained_on": trained_on(folder), "provenance": provenance(folder, shards, scoring.seed),
     }  # fmt: skip
     _write(out, result, predictions, names)
@@ -136,13 +137,13 @@ def _classes(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring,
         record = read_record(shards.root)
         order = record.classes if record and record.classes else spec.names
         return classification.predict_annotated_frames(model, spec, order, shards, part.ok, batch, device)
-    names, ok, failed = spec.names, part.ok, part.failed
+    ok, failed = part.ok, part.failed
     if scoring.label_map:
         # the model's classes are not the common ones: predict first, then give the true classes
         per_item = _mapped(folder, spec, shards, ok, scoring.label_map, batch, device)
         spec = replace(spec, names=scoring.label_map.classes)
     else:
-        per_item = classification.predict_items(model, replace(spec, names=names), shards, ok, batch, device)
+        per_item = classification.predict_items(model, spec, shards, ok, batch, device)
     found = classification.with_failures(per_item, failed, spec)
     if scoring.group_by is None:
         return found
@@ -160,8 +161,6 @@ def _mapped(
     device: torch.device,
 ) -> Predictions:
     """Predictions of the common classes."""
-    from mien.data.select import class_indices, item_of, main_tracks
-
     first = spec.names[0]
     stand_in = Manifest.from_rows([{**row, spec.target: first} for row in rows.rows()])
     raw = classification.predict_items(folder.model, spec, shards, stand_in, batch, device)
@@ -179,8 +178,6 @@ def _mapped(
 
 def _groups(rows: list[dict[str, Any]], column: str) -> dict[str, str]:
     """Item name to its group. Raises UserError for a missing column or an empty cell."""
-    from mien.data.select import item_of
-
     require(column in rows[0], f"--group-by {column}: the manifest has no such column")
     empty = [r["clip_id"] for r in rows if r[column] in (None, "")]
     require(not empty, f"--group-by {column}: empty for {len(empty)} clips, such as {empty[0] if empty else ''}")
@@ -190,7 +187,11 @@ def _groups(rows: list[dict[str, Any]], column: str) -> dict[str, str]:
 def _values(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring, device: torch.device) -> Values:
     require(scoring.group_by is None, "--group-by is for classifiers: numbers of clips are not averaged")
     found = regression.predict_items(folder.model, shards, part.ok, scoring.batch_size, device)
-    return regression.with_failures(found, part.failed, part.spec)
+    found = regression.with_failures(found, part.failed, part.spec)
+    known = np.isfinite(np.concatenate(found.truth)).sum(axis=0)
+    few = [name for name, count in zip(part.spec.names, known, strict=True) if count < 2]
+    require(not few, f"{', '.join(few)}: fewer than two annotated values in {part.column} {scoring.split!r}")
+    return found
 
 
 def _failed(failed: Manifest, silent: list[str]) -> list[dict[str, str]]:
@@ -204,6 +205,15 @@ def corpus_of(root: Path) -> str:
     """Name of the corpus that shards hold; of their folder where they are of none."""
     record = read_record(root)
     return record.name if record else root.name or root.resolve().name
+
+
+def seen_in_training(folder: ModelFolder, shards: Shards, rows: Manifest) -> str:
+    """How many of the rows the model was trained on, as far as its folder tells: where it was trained on the same manifest."""
+    column = folder.provenance.split
+    if shards.manifest.hash not in folder.provenance.data or column not in rows.table.column_names:
+        return ""
+    count = rows.column(column).count("train")
+    return f"{count} of {len(rows)} scored clips are of the part it was trained on ({column}=train); " if count else ""
 
 
 def trained_on(folder: ModelFolder) -> str:

@@ -83,7 +83,7 @@ _ALL = (
              selection=_REPORTED.format("official validation")),
     Protocol("avcaffe-valence", "AVCAffe, valence in 5 classes, clips averaged to the video", "avcaffe", ("valence",),
              ("weighted_f1",), published.AVCAFFE_VALENCE, folds=("fold_1",), group_by="video", independent="subjects",
-             options=("target=valence",), selection=_REPORTED.format("official validation")),
+             selection=_REPORTED.format("official validation")),
     Protocol("first-impressions", "ChaLearn First Impressions v2, apparent personality", "first-impressions", _BIG_FIVE,
              (*(f"ccc:{t}" for t in _BIG_FIVE), "ccc", "one_minus_mae"), published.FIRST_IMPRESSIONS, kind="traits", digits=4,
              selection=_UNSAID),
