@@ -1,9 +1,10 @@
-"""Small drawn videos, face boxes for them, and tiny classifiers."""
+"""Small drawn videos, face boxes for them, and tiny models."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from mien.encoders.tpsbt import TPSBTConfig
 from mien.prepare.config import contract_for
 from mien.prepare.faces import FaceSample
 from mien.tasks.classify import Classifier, ClassifyConfig
+from mien.tasks.regress import RegressConfig, Regressor
 from mien.types import CropContract, LabelSpec, Origin, Store
 
 READY = contract_for("none", store=Store(size=32))
@@ -39,6 +41,25 @@ def classifier(
     model = ClassifyConfig(spec, encoder).build().eval()
     with torch.no_grad():
         model.head.weight.normal_(0, 0.5)
+    return model
+
+
+def regressor(
+    names: tuple[str, ...] = ("arousal", "valence"),
+    kind: Literal["dimensional", "traits"] = "dimensional",
+    per: Literal["clip", "frame"] = "clip",
+    bounds: tuple[float, float] | None = (-1.0, 1.0),
+    num_frames: int = 8,
+    seed: int = 0,
+) -> Regressor:
+    """Untrained, but with a head that answers differently to different clips."""
+    torch.manual_seed(seed)
+    spec = LabelSpec(
+        names, kind, per, " ".join(names), bounds, num_frames, 2, 1 / 20, 32, contract=READY, std=(0.25,) * 3
+    )
+    model = RegressConfig(spec, TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)).build().eval()
+    with torch.no_grad():
+        model.head.weight.normal_(0, 0.1)
     return model
 
 

@@ -9,8 +9,8 @@ import pytest
 from mien.cli.main import run
 from mien.cli.predict import named, places
 from mien.models import Provenance, save_model
-from mien.types import UserError
-from tests.predict.helpers import classifier, every, write_video
+from mien.types import PERSONALITY_NOTE, UserError
+from tests.predict.helpers import classifier, every, regressor, write_video
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,30 @@ def test_a_mismatch_is_refused_and_can_be_allowed(tmp_path: Path, models: Path, 
     assert "crop geometry differs" in said.out
     assert "no face found in 5 frames" in said.err
     assert (tmp_path / "o" / "report.html").is_file()
+
+
+def test_personality_must_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model = regressor(("openness",), "traits", bounds=(0.0, 1.0))
+    save_model(tmp_path / "big5" / "model", model, model.config, Provenance())
+    video = write_video(tmp_path / "v.mp4", every(0.05, 11))
+    arguments = [
+        "predict",
+        str(video),
+        "--model",
+        str(tmp_path / "big5"),
+        "--crop",
+        "none",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert run(arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0
+    assert PERSONALITY_NOTE in said
+    assert "add --allow-personality" in said
+    assert not (tmp_path / "o").exists()
+    assert run([*arguments, "--allow-personality"]) == 0
+    assert PERSONALITY_NOTE in capsys.readouterr().out
 
 
 def test_names_of_models():

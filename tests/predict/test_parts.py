@@ -10,14 +10,15 @@ import pytest
 from mien.predict import page
 from mien.predict.series import MAX_POINTS, series_of, strongest
 from mien.predict.timeline import quality_of
-from mien.predict.tracks import PEAKS_PER_CLASS, TrackSummary
+from mien.predict.tracks import PEAKS_PER_NAME, TrackSummary
 from mien.predict.windows import Moment
+from mien.types import LabelSpec
 from tests.predict.helpers import face
 
 
 def summary(values: list[tuple[float, float]]) -> TrackSummary:
     """A track from (time, probability of class a)."""
-    track = TrackSummary(0, {"m": ("a", "b")})
+    track = TrackSummary(0, {"m": LabelSpec(("a", "b"))})
     row: dict[str, Any] = {"quality": "ok", "score": 0.9, "face_px": 80.0, "sharpness": 10.0, "yaw": float("nan")}
     for time_s, p in values:
         moment = Moment(time_s, 0, face(time_s, value=int(100 * p)), (), (1.0,))
@@ -28,13 +29,13 @@ def summary(values: list[tuple[float, float]]) -> TrackSummary:
 def test_peaks_are_the_highest_and_lie_apart():
     # rises to 0.9 at 2.0 s, again to 0.8 at 6.0 s; 0.85 at 2.5 s belongs to the first hill
     track = summary([(0.0, 0.1), (1.5, 0.6), (2.0, 0.9), (2.5, 0.85), (4.0, 0.2), (5.75, 0.7), (6.0, 0.8), (8.0, 0.3)])
-    assert [(p.time_s, p.probability) for p in track.peaks["m"][0]] == [(2.0, 0.9), (6.0, 0.8)]
+    assert [(p.time_s, p.value) for p in track.peaks["m"][0]] == [(2.0, 0.9), (6.0, 0.8)]
 
 
 def test_memory_of_peaks_is_bounded():
     rng = np.random.default_rng(0)
     track = summary([(2.0 * k, float(rng.random())) for k in range(300)])
-    assert all(len(found) == PEAKS_PER_CLASS for found in track.peaks["m"])
+    assert all(len(found) == PEAKS_PER_NAME for found in track.peaks["m"])
 
 
 def test_top_peaks_show_each_class_first():

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predict:
-    """A video and one or several models to a timeline of apparent expression, with a page to look at it.
+    """A video and one or several models to a timeline of apparent expression or affect, with a page to look at it.
 
-    Writes timeline.csv, timeline.parquet, predictions.json and report.html to OUT, or to OUT/<name of the video>/ for
-    several videos. Exit code 2 when no video gave a row.
+    Writes timeline.csv, timeline.parquet, predictions.json, report.html and with --annotate annotated.mp4 to OUT, or to
+    OUT/<name of the video>/ for several videos. Exit code 2 when no video gave a row.
     """
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
@@ -39,6 +39,12 @@ class Predict:
     """contract: crop faces as the model was trained. none: the frames are face crops already."""
     allow_contract_mismatch: bool = False
     """Predict although the model was trained on other crops; it is then written beside the numbers."""
+    allow_personality: bool = False
+    """Needed for models of personality traits: impressions of strangers, never to be used to choose, rank or judge people."""
+    smooth_s: float = 0.0
+    """Make each row the mean of its track's rows within half of this many seconds on both sides; 0 = off."""
+    annotate: bool = False
+    """Also write annotated.mp4: the video (without sound) with face boxes and the top class or the values."""
 
 
 def main(argv: list[str]) -> int:
@@ -53,13 +59,11 @@ def main(argv: list[str]) -> int:
     if not args.model:
         raise UserError("received no model; give at least one with --model FOLDER")
     config = PredictConfig(
-        args.step_s,
-        args.batch_size,
-        args.device,
-        None if args.boxes is None else str(args.boxes),
-        args.crop == "none",
-        args.allow_contract_mismatch,
-    )
+        step_s=args.step_s, batch_size=args.batch_size, device=args.device,
+        boxes=None if args.boxes is None else str(args.boxes), ready_crops=args.crop == "none",
+        allow_contract_mismatch=args.allow_contract_mismatch, allow_personality=args.allow_personality,
+        smooth_s=args.smooth_s, annotate=args.annotate,
+    )  # fmt: skip
     folders = {name: load_folder(place) for name, place in named(args.model).items()}
     models = {name: f.model for name, f in folders.items()}
     hashes = {name: f.hash for name, f in folders.items()}
@@ -128,6 +132,7 @@ def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], co
     try:
         info = probe(video)
         total = info.num_frames or (round(info.duration_s * info.fps) if info.duration_s else None)
+        total = 2 * total if total and config.annotate else total
     except VideoError:
         total = None
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")

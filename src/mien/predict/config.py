@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,18 +31,34 @@ class PredictConfig:
     ready_crops: bool = False
     """The frames are face crops already: detect nothing."""
     allow_contract_mismatch: bool = False
+    allow_personality: bool = False
+    """Serve models of personality traits; the report and the record then say what they must not be used for."""
+    smooth_s: float = 0.0
+    """Each row becomes the mean of its track's rows within half of this many seconds; 0 smooths nothing."""
+    annotate: bool = False
+    """Also write ``annotated.mp4``."""
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.step_s <= 60:
             raise UserError(f"--step-s {self.step_s:g}; allowed 0.01 to 60 seconds")
         if not 1 <= self.batch_size <= 4096:
             raise UserError(f"--batch-size {self.batch_size}; allowed 1 to 4096 windows")
+        if not 0 <= self.smooth_s <= 60:
+            raise UserError(f"--smooth-s {self.smooth_s:g}; allowed 0 (off) to 60 seconds")
         if self.boxes is not None and self.ready_crops:
             raise UserError("--boxes and --crop none exclude each other: frames that are crops have no boxes; give one")
 
     @property
     def source(self) -> FaceSource:
         return "given" if self.boxes is not None else "none" if self.ready_crops else "detect"
+
+
+def subject_of(specs: Iterable[LabelSpec]) -> str:
+    """apparent expression, affect and personality, as far as the models go"""
+    words = {"categorical": "expression", "dimensional": "affect", "traits": "personality"}
+    kinds = {s.kind for s in specs}
+    *rest, last = [text for kind, text in words.items() if kind in kinds]
+    return f"apparent {', '.join(rest)} and {last}" if rest else f"apparent {last}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,11 @@ class Run:
     def drawn(self) -> list[str]:
         """Models that have seen no real face."""
         return [n for n, s in self.models.items() if s.training_data == "drawn"]
+
+    @property
+    def subject(self) -> str:
+        """What the numbers are about, in words."""
+        return subject_of(self.models.values())
 
     def why_no_rows(self) -> str:
         """The reason for an empty timeline."""

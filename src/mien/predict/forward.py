@@ -1,4 +1,4 @@
-"""Windows to probabilities: the same pixels as evaluation sees, in batches across tracks."""
+"""Windows to the values of every model: the same pixels as evaluation sees, in batches across tracks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClipModel(Protocol):
     def spec(self) -> LabelSpec: ...
 
     def predict(self, clip: Tensor) -> Tensor:
-        """``[B, C, T, H, W]`` normalised float32 to probabilities ``[B, K]``."""
+        """``[B, C, T, H, W]`` normalised float32 to probabilities or values ``[B, K]``, or ``[B, T, K]`` per frame."""
         ...
 
     def plain_augment(self) -> Augment:
@@ -31,17 +31,21 @@ class ClipModel(Protocol):
 
 
 def as_clip_model(name: str, model: nn.Module) -> ClipModel:
-    """Raises UserError for a model that has no classes to predict."""
-    spec = getattr(model, "spec", None)
-    if spec is None:
+    """Raises UserError for a model that has nothing to predict."""
+    if getattr(model, "spec", None) is None:
         raise UserError(
             f"{name} is a pre-training model: it has no classes to predict; fine-tune it first (`mien finetune`)"
         )
-    if spec.kind != "categorical" or spec.per != "clip":
-        raise UserError(
-            f"{name} predicts {spec.kind} values per {spec.per}; predict takes class probabilities per clip"
-        )
     return cast(ClipModel, model)
+
+
+def at_centre(values: Tensor) -> Tensor:
+    """``[B, T, K]`` to ``[B, K]`` at the middle of the clip, which is the time of the row.
+
+    The middle frame's value; where T is even the middle lies between two frames, and the mean of the two is taken.
+    """
+    last = values.shape[1] - 1
+    return (values[:, last // 2] + values[:, last - last // 2]) / 2
 
 
 class BatchRunner:
@@ -61,13 +65,15 @@ class BatchRunner:
 
     @torch.inference_mode()
     def __call__(self, moments: Sequence[Moment]) -> list[dict[str, np.ndarray]]:
-        """Probabilities [K] by model for each moment."""
+        """Probabilities or values [K] by model for each moment."""
         results: list[dict[str, np.ndarray]] = [{} for _ in moments]
         for k, (name, model) in enumerate(self.models.items()):
             frames = stack_clips([m.clips[k] for m in moments]).to(self.device)
             clip = self._transforms[k].apply(frames, {})
-            for result, values in zip(results, model.predict(clip).float().cpu().numpy(), strict=True):
-                result[name] = values.astype(np.float64)
+            values = model.predict(clip).double().cpu()
+            values = at_centre(values) if model.spec.per == "frame" else values
+            for result, row in zip(results, values.numpy(), strict=True):
+                result[name] = row
         return results
 
 

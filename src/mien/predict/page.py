@@ -22,6 +22,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %" if value < 0.995 or value == 1 else "> 99 %"
 
 
+def number(value: float) -> str:
+    """-0.304 -> −0.30"""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", numbers: Sequence[int] = ()) -> str:
     """A table whose first column names the row; cells are HTML already. `numbers` are the columns set flush right."""
 
@@ -45,15 +50,25 @@ def bar(value: float, color: str) -> str:
     return f'<span class="bar"><span style="width:{100 * value:.1f}%;background:{color}"></span></span>{percent(value)}'
 
 
-def thumbnail(peak: Peak, label: str, color: str, chart: str) -> str:
-    """A face at a peak; pressing it marks its time on the chart."""
-    source = "data:image/jpeg;base64," + base64.b64encode(peak.jpeg).decode()
-    words = f"{label}, {percent(peak.probability)}, at {clock(peak.time_s)}"
+def trait(name: str, mean: float, low: float, high: float, value: float) -> str:
+    """A bar up to `mean` with a line from `low` to `high` (shares of the range), and the value in numbers."""
     return (
-        f'<li><button type="button" data-chart="{chart}" data-time="{peak.time_s:g}" aria-pressed="false" style="--c:{color}">'
+        f'<li><span class="name">{escape(name)}</span><span class="level" aria-hidden="true">'
+        f'<span class="fill" style="width:{100 * mean:.1f}%"></span>'
+        f'<span class="span" style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></span></span>'
+        f'<span class="number">{number(value)}</span></li>'
+    )
+
+
+def thumbnail(peak: Peak, label: str, value: str, color: str, group: str) -> str:
+    """A face at a peak; pressing it marks its time on the charts of its group."""
+    source = "data:image/jpeg;base64," + base64.b64encode(peak.jpeg).decode()
+    words = f"{label}, {value}, at {clock(peak.time_s)}"
+    return (
+        f'<li><button type="button" data-group="{group}" data-time="{peak.time_s:g}" aria-pressed="false" style="--c:{color}">'
         f'<img src="{source}" alt="Face at {escape(words)}" width="112" height="112">'
         f'<span class="what"><i></i>{escape(label)}</span><span class="when">{clock(peak.time_s)} · '
-        f"{percent(peak.probability)}</span></button></li>"
+        f"{value}</span></button></li>"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.predict.windows import Moment
-from mien.types import LabelSpec
+from mien.types import LabelSpec, UserError
 
 # Thresholds of the quality column. Assumptions, chosen by looking at real clips; they only flag rows, nothing is left out.
 SMALL_FACE_PX = 48.0
@@ -34,34 +35,41 @@ class Column:
     meaning: str
     digits: int = 4
     """Decimals written to the CSV."""
+    range: tuple[float, float] | None = None
+    """Between which numbers the values lie, where that is known."""
 
 
 @dataclass(frozen=True)
 class ModelColumns:
     """The columns of one model."""
 
-    probabilities: tuple[str, ...]
-    label: str
-    confidence: str
+    values: tuple[str, ...]
+    """Probability of each class, or value of each target."""
+    label: str | None
+    """None, like `confidence`, for a model without classes."""
+    confidence: str | None
     seen: str
 
 
 def model_columns(specs: Mapping[str, LabelSpec]) -> dict[str, ModelColumns]:
-    """Names without a prefix for one model, prefixed ``<model>_`` for several."""
-    prefix = {name: "" if len(specs) == 1 else f"{name}_" for name in specs}
-    return {
-        name: ModelColumns(
-            tuple(f"{prefix[name]}p_{label}" for label in spec.names),
-            f"{prefix[name]}label",
-            f"{prefix[name]}confidence",
-            f"{prefix[name]}seen",
-        )
-        for name, spec in specs.items()
-    }
+    """Prefixed ``<model>_`` where there are several models, or where a target is called like a column of every timeline."""
+    clash = any(n in (*FIXED, "seen") for s in specs.values() if s.kind != "categorical" for n in s.names)
+    return {n: _named(s, f"{n}_" if len(specs) > 1 or clash else "") for n, s in specs.items()}
 
 
-def columns(specs: Mapping[str, LabelSpec], step_s: float) -> list[Column]:
-    """Every column of the timeline in its order, with its meaning: the data dictionary."""
+def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
+    if spec.kind == "categorical":
+        probabilities = tuple(f"{prefix}p_{label}" for label in spec.names)
+        return ModelColumns(probabilities, f"{prefix}label", f"{prefix}confidence", f"{prefix}seen")
+    return ModelColumns(tuple(prefix + name for name in spec.names), None, None, f"{prefix}seen")
+
+
+def columns(specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0) -> list[Column]:
+    """Every column of the timeline in its order, with its meaning: the data dictionary.
+
+    Raises:
+        UserError: two columns have one name.
+    """
     found = [
         Column(
             "time_s",
@@ -72,33 +80,49 @@ def columns(specs: Mapping[str, LabelSpec], step_s: float) -> list[Column]:
         Column("track", "integer", "Number of the person within this video. It says nothing about who the person is."),
     ]
     for name, names in model_columns(specs).items():
-        found += _of_model(name, specs[name], names)
-    return found + _FACE + [Column("quality", "text", _QUALITY)]
+        found += _of_model(name, specs[name], names, smooth_s)
+    found += [*_FACE, Column("quality", "text", _QUALITY)]
+    if twice := [n for n, count in Counter(c.name for c in found).items() if count > 1]:
+        raise UserError(f"two columns would be called {twice[0]!r}; give the models other names: --model NAME=FOLDER")
+    return found
 
 
-def _of_model(name: str, spec: LabelSpec, names: ModelColumns) -> list[Column]:
-    scores = [
-        Column(
-            column,
-            "number",
-            f"Probability, 0 to 1, that {name} gives to the apparent {spec.target} “{label}” over the window of "
-            f"{spec.window_s:.2f} s; all classes add to 1. Not calibrated unless the model's card says so.",
-            6,
+def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float) -> list[Column]:
+    average = f" Mean of the rows within {smooth_s / 2:g} s of time_s." if smooth_s else ""
+    bounds = (0.0, 1.0) if spec.kind == "categorical" else spec.range
+    found = [
+        Column(column, "number", meaning_of(spec, name, label) + average, 6, bounds)
+        for column, label in zip(names.values, spec.names, strict=True)
+    ]
+    if names.label is not None and names.confidence is not None:
+        found.append(Column(names.label, "text", f"The class to which {name} gives the highest probability."))
+        found.append(Column(names.confidence, "number", "That highest probability.", range=(0.0, 1.0)))
+    return [*found, Column(names.seen, "number", _SEEN, 2, (0.0, 1.0))]
+
+
+def meaning_of(spec: LabelSpec, model: str, name: str) -> str:
+    """What the number in the column of one class or target says."""
+    window = f"over the window of {spec.window_s:.2f} s"
+    if spec.per == "frame":
+        window = f"at time_s (the middle of a window of {spec.window_s:.2f} s; between two frames their mean)"
+    if spec.kind == "categorical":
+        return (
+            f"Probability, 0 to 1, that {model} gives to the apparent {spec.target} “{name}” {window}; "
+            "all classes add to 1. Not calibrated unless the model's card says so."
         )
-        for column, label in zip(names.probabilities, spec.names, strict=True)
-    ]
-    return [
-        *scores,
-        Column(names.label, "text", f"The class to which {name} gives the highest probability."),
-        Column(names.confidence, "number", "That highest probability."),
-        Column(
-            names.seen,
-            "number",
-            "Share of the window's frames that the video really has. Below 1 at both ends of a track, where the frame at the "
-            "end is repeated, and in videos slower than 5 frames a second.",
-            2,
-        ),
-    ]
+    span = f", {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
+    if spec.kind == "traits":
+        return (
+            f"Apparent {name}{span}: the impression that {model} expects strangers to have of this face {window}; "
+            "not what the person is."
+        )
+    return f"Apparent {name}{span}: what {model} expects annotators to rate {window}, in the units of its training targets."
+
+
+_SEEN = (
+    "Share of the window's frames that the video really has. Below 1 at both ends of a track, where the frame at the "
+    "end is repeated, and in videos slower than 5 frames a second."
+)
 
 
 _FACE = [
@@ -121,6 +145,8 @@ _QUALITY = (
     f"over {TURNED_DEG:g} degrees), unsure (detector score under {UNSURE_SCORE:g}), edge (less than {EDGE_SEEN:.0%} of the "
     "window seen). Thresholds by judgement, not measured."
 )
+FIXED = ("time_s", "track", *(c.name for c in _FACE), "quality")
+"""Columns of every timeline."""
 
 
 def quality_of(moment: Moment) -> str:

@@ -1,4 +1,4 @@
-"""What is remembered of each track while a video runs: sums, and the frames at its peaks. Bounded, however long the video."""
+"""What is remembered of each track while a video runs: sums, extremes and their frames. Bounded, however long the video."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import numpy as np
 import simplejpeg
 
 from mien.predict.windows import Moment
+from mien.types import LabelSpec
 
-PEAKS_PER_CLASS = 2
+PEAKS_PER_NAME = 2
 PEAK_DISTANCE_S = 1.0
 PEAK_QUALITY = 85
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A moment at which one class was most probable, with its face as a JPEG file."""
+    """A moment at which one class was most probable, or a target highest or lowest, with its face as a JPEG file."""
 
     time_s: float
-    probability: float
+    value: float
     jpeg: bytes
 
 
@@ -32,11 +33,11 @@ class TrackSummary:
     """One person of the video as the models saw them.
 
     Args:
-        labels: class names by model.
+        specs: of the models, by name.
     """
 
     track: int
-    labels: Mapping[str, tuple[str, ...]]
+    specs: Mapping[str, LabelSpec]
     start_s: float = math.inf
     end_s: float = -math.inf
     num_rows: int = 0
@@ -45,13 +46,17 @@ class TrackSummary:
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     quality: dict[str, tuple[float, int]] = field(default_factory=dict)
     peaks: dict[str, list[list[Peak]]] = field(default_factory=dict)
+    """By model and class or target, the highest first."""
+    lows: dict[str, list[list[Peak]]] = field(default_factory=dict)
+    """The lowest first; of models without classes only."""
 
     def __post_init__(self) -> None:
-        for model, names in self.labels.items():
-            self.sums[model] = np.zeros(len(names))
-            self.peaks[model] = [[] for _ in names]
+        for model, spec in self.specs.items():
+            self.sums[model] = np.zeros(len(spec.names))
+            self.peaks[model] = [[] for _ in spec.names]
+            self.lows[model] = [[] for _ in spec.names if spec.kind != "categorical"]
 
-    def add(self, moment: Moment, row: Mapping[str, Any], probabilities: Mapping[str, np.ndarray]) -> None:
+    def add(self, moment: Moment, row: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
         """One more row of this track."""
         self.start_s, self.end_s = min(self.start_s, moment.time_s), max(self.end_s, moment.time_s)
         self.num_rows += 1
@@ -62,14 +67,16 @@ class TrackSummary:
             if not math.isnan(row[name]):
                 total, count = self.quality.get(name, (0.0, 0))
                 self.quality[name] = (total + float(row[name]), count + 1)
-        for model, values in probabilities.items():
+        for model, values in scores.items():
             self.sums[model] += values
             for peaks, value in zip(self.peaks[model], values, strict=True):
-                _note_peak(peaks, moment, float(value))
+                _note(peaks, moment, float(value), 1)
+            for lows, value in zip(self.lows[model], values, strict=False):
+                _note(lows, moment, float(value), -1)
 
     def mean(self, model: str) -> dict[str, float]:
-        """Mean probability by class."""
-        return dict(zip(self.labels[model], (self.sums[model] / max(self.num_rows, 1)).tolist(), strict=True))
+        """Mean probability or value by class or target."""
+        return dict(zip(self.specs[model].names, (self.sums[model] / max(self.num_rows, 1)).tolist(), strict=True))
 
     def mean_quality(self) -> dict[str, float]:
         return {k: total / count for k, (total, count) in self.quality.items()}
@@ -79,26 +86,26 @@ class TrackSummary:
         named = [
             [
                 (label, peaks[k])
-                for label, peaks in zip(self.labels[model], self.peaks[model], strict=True)
+                for label, peaks in zip(self.specs[model].names, self.peaks[model], strict=True)
                 if k < len(peaks)
             ]
-            for k in range(PEAKS_PER_CLASS)
+            for k in range(PEAKS_PER_NAME)
         ]
-        ranked = [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].probability)]
+        ranked = [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].value)]
         return ranked[:limit]
 
 
-def _note_peak(peaks: list[Peak], moment: Moment, value: float) -> None:
-    """Keeps the best few moments that lie at least `PEAK_DISTANCE_S` apart, best first."""
-    near = [p for p in peaks if abs(p.time_s - moment.time_s) < PEAK_DISTANCE_S]
-    if near and max(p.probability for p in near) >= value:
+def _note(found: list[Peak], moment: Moment, value: float, sign: int) -> None:
+    """Keeps the few highest (sign 1) or lowest (-1) moments that lie at least `PEAK_DISTANCE_S` apart, the best first."""
+    near = [p for p in found if abs(p.time_s - moment.time_s) < PEAK_DISTANCE_S]
+    if near and max(sign * p.value for p in near) >= sign * value:
         return
-    kept = [p for p in peaks if p not in near]
-    if len(kept) >= PEAKS_PER_CLASS and kept[-1].probability >= value:
+    kept = [p for p in found if p not in near]
+    if len(kept) >= PEAKS_PER_NAME and sign * kept[-1].value >= sign * value:
         return
     kept.append(Peak(moment.time_s, value, to_jpeg(moment.centre.crop)))
-    kept.sort(key=lambda p: -p.probability)
-    peaks[:] = kept[:PEAKS_PER_CLASS]
+    kept.sort(key=lambda p: -sign * p.value)
+    found[:] = kept[:PEAKS_PER_NAME]
 
 
 def to_jpeg(crop: np.ndarray) -> bytes:
