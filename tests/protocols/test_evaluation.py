@@ -49,6 +49,13 @@ def test_a_classifier_with_all_its_metrics(tmp_path: Path, capsys: pytest.Captur
     assert "audit: no clip, source or subject is in two parts" in said
 
 
+def test_all_is_every_labelled_clip(tmp_path: Path):
+    shards = Shards(write_grey(tmp_path / "s", LEVELS, labelled({0: {"split": "train"}, 1: {"split": None}})))
+    folder = folder_of(spec_of(CLASSES), tmp_path)
+    assert evaluate(folder, shards, tmp_path / "test")["num_videos"] == 4
+    assert evaluate(folder, shards, tmp_path / "all", Scoring("all"))["num_videos"] == 6
+
+
 def test_failed_clips_never_leave_the_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     shards = Shards(write_grey(tmp_path / "s", LEVELS, labelled({1: FAILED})))
     result = evaluate(folder_of(spec_of(CLASSES), tmp_path), shards, tmp_path / "out")
@@ -100,7 +107,7 @@ def test_a_regressor_per_clip(tmp_path: Path):
     assert (tmp_path / "out" / "scatter.png").is_file()
 
 
-def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path):
+def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     levels = [0.1, 0.3, 0.5, 0.7, 0.9]
     columns = [{"arousal": v} | (FAILED if i == 4 else {}) for i, v in enumerate(levels)]
     shards = Shards(write_grey(tmp_path / "s", levels, columns))
@@ -112,6 +119,10 @@ def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path):
     errors = [abs(p.item() - t.item()) for p, t in zip(found.predicted, found.truth, strict=True)][:4]
     assert result["mae"] == pytest.approx((sum(errors) + 0.4) / 5, abs=1e-6)
     assert result["failed"] == [{"item": "c4.mp4", "reason": "no face in 20 frames"}]
+    show(result, ("ccc:arousal",))
+    said = capsys.readouterr().out
+    assert said.index("ccc") < said.index("mae")
+    assert "counted with the middle of the range: c4.mp4" in said
 
 
 def test_a_regressor_per_frame(tmp_path: Path):

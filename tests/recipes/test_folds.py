@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from mien.cli.main import run
@@ -18,6 +19,7 @@ from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.models import load_folder
 from mien.protocols import classification
+from mien.protocols.render import protocol_table
 from mien.protocols.table import PROTOCOLS, Protocol
 from mien.recipes import published
 from mien.recipes.experiment import open_run
@@ -26,6 +28,7 @@ from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
 from mien.train.loop import TrainConfig
 from mien.types import UserError
 from tests.conftest import write_shards
+from tests.protocols.shards import FAILED, write_grey
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 RECIPE = ClassifyRecipe(
@@ -196,6 +199,47 @@ def test_the_matrix_over_corpora(folded: Path, finished: Path, tmp_path: Path, c
     assert first == second.removesuffix(" |")  # the same clips under other names
 
 
+def test_the_command_runs_a_fold(folded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    sizes = "--size 32 --steps 1 --batch-size 4 --workers 0 --device cpu --single-run"
+    words = f"finetune classify-dfew --data {folded} --out {tmp_path / 'run'} --protocol dfew --fold 2 {sizes}"
+    assert run(words.split()) == 0
+    said = capsys.readouterr().out
+    assert "paper protocol: " in said
+    assert "strict protocol: " in said
+    assert "not yet: fold_1, fold_3, fold_4, fold_5" in said
+    assert "fold_2: 12 videos, 1 failed; audit: no clip, source or subject is in two parts" in said
+    experiment = json.loads((tmp_path / "run" / "fold_2" / "strict" / "experiment.json").read_text())
+    assert experiment["resolved"]["recipe"] == "classify-dfew"
+
+
+def test_a_regression_is_pooled_over_its_folds(tmp_path: Path):
+    """Three targets, sessions apart; one clip without a face counts with the middle of the range."""
+    levels = np.linspace(0.1, 0.9, 12).tolist()
+    columns = [
+        {"arousal": v, "valence": 1 - v, "dominance": 0.5 * v, "subject": f"s{i // 2}", "fold_1": part, "fold_2": other}
+        for i, v in enumerate(levels)
+        for part, other in [("test", "train") if i < 6 else ("train", "test")]
+    ]
+    root = write_grey(tmp_path / "s", levels, [*columns[:-1], columns[-1] | FAILED])
+    protocol = replace(PROTOCOLS["werewolf-xl"], folds=("fold_1", "fold_2"))
+    recipe = replace(RegressRecipe(num_frames=8, stride=1, range=(0.0, 1.0)), train=RECIPE.train)
+    path = finetune_folds(recipe, FinetuneData(root), tmp_path / "run", protocol, "all", START)
+    column = json.loads(path.read_text())["columns"]["paper"]
+    assert (column["pooled"]["num_videos"], column["pooled"]["num_failed"]) == (12, 1)
+    tables = [
+        pq.read_table(tmp_path / "run" / f / "paper-evaluation" / "predictions.parquet") for f in ("fold_1", "fold_2")
+    ]
+    truth, predicted = (
+        np.concatenate([t.column(f"{k}_arousal").to_numpy() for t in tables]) for k in ("true", "predicted")
+    )
+    error = np.abs(np.nan_to_num(predicted, nan=0.5) - truth)
+    assert column["pooled"]["per_target"]["arousal"]["mae"] == pytest.approx(error.mean(), abs=1e-6)
+    assert set(column["mean_of_folds"]) >= {"ccc", "ccc:dominance", "pcc:valence"}
+    table = protocol_table(protocol, [tmp_path / "run"])
+    assert table.rows[-2][0] == "run (ours)"
+    assert len(table.rows[-1]) == len(table.header)
+
+
 @pytest.mark.parametrize(
     ("recipe", "data", "protocol", "words"),
     [
@@ -224,6 +268,7 @@ def test_shards_of_another_corpus_are_refused(tmp_path: Path):
         ("finetune classify --data SHARDS --out new --fold 1", "belong to --protocol"),
         ("finetune classify --data SHARDS --out new --protocol dfwe", "did you mean dfew?"),
         ("finetune classify --data SHARDS --out new --protocol dfew --fold 7", "has folds 1 to 5"),
+        ("finetune classify --data SHARDS --out new --protocol dfew --fold all", "no column 'fold_3' in the manifest"),
         ("table dfwe", "did you mean dfew?"),
         ("table dfew nowhere", "nowhere holds no protocol.json"),
         ("table cross", "received no results"),

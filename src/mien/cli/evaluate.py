@@ -24,7 +24,7 @@ class Evaluate:
     fold: str = "1"
     """With --protocol: which fold."""
     split: str | None = None
-    """Value of the split column to score; test by default."""
+    """Value of the split column to score, or all; test by default."""
     split_column: str | None = None
     """Manifest column with the splits; the one the model was trained with by default."""
     group_by: str | None = None

@@ -39,6 +39,7 @@ class Scoring:
     """What is scored, and how."""
 
     split: str = "test"
+    """Value of the split column; "all" for every row."""
     split_column: str | None = None
     """None: the one the model was trained with."""
     target: str | None = None
@@ -109,7 +110,8 @@ def evaluate(
 def _part(folder: ModelFolder, spec: LabelSpec, shards: Shards, scoring: Scoring) -> _Part:
     """Rows of the split that have a label. Raises UserError where none has a face."""
     column = scoring.split_column or folder.provenance.split
-    rows, left_out = in_split(shards.manifest, scoring.split, column), {}
+    rows = shards.manifest if scoring.split == "all" else in_split(shards.manifest, scoring.split, column)
+    left_out: dict[str, int] = {}
     if spec.kind == "categorical":
         spec = replace(spec, target=scoring.target or spec.target)
         if spec.per == "clip":

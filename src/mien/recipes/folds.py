@@ -18,6 +18,7 @@ import numpy as np
 
 from mien import __version__
 from mien.corpora._record import read_record
+from mien.data.select import in_split
 from mien.data.shards import Shards
 from mien.encoders._table import EncoderConfig
 from mien.evaluate.metrics import CLASS_METRICS
@@ -90,8 +91,10 @@ def finetune_folds(
         UserError: as `check` and `finetune`.
     """
     recipe, start = check(recipe, data, protocol), start or Init()
-    shards = Shards(data.data)
-    for column in chosen_folds(protocol, fold):
+    shards, columns = Shards(data.data), chosen_folds(protocol, fold)
+    for column in columns:  # all of them before the first is trained
+        in_split(shards.manifest, protocol.test, column)
+    for column in columns:
         place = out / protocol.fold_name(column)
         one = single_run or _has_validation(shards, protocol, column)
         for kind in COLUMNS:
@@ -108,7 +111,9 @@ def finetune_folds(
 
 def _has_validation(shards: Shards, protocol: Protocol, column: str) -> bool:
     """Whether there is an official validation part beside the reported one."""
-    return protocol.test != "val" and protocol.published_select == "last" and "val" in shards.manifest.column(column)
+    if protocol.test == "val" or protocol.published_select == "test":
+        return False
+    return column in shards.manifest.table.column_names and "val" in shards.manifest.column(column)
 
 
 def _run(
