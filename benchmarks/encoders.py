@@ -88,7 +88,7 @@ class PlainMLP(nn.Module):
 
 def norm(ours: nn.Module) -> nn.LayerNorm:
     assert isinstance(ours, nn.LayerNorm)
-    made = nn.LayerNorm(ours.normalized_shape, eps=ours.eps)
+    made = nn.LayerNorm(list(ours.normalized_shape), eps=ours.eps)
     made.load_state_dict(ours.state_dict())
     return made
 
@@ -225,7 +225,7 @@ class PlainClassifier(nn.Module):
         self.norm, self.head = norm(ours.fc_norm), linear(ours.head.weight, ours.head.bias)
         used = {n for n, p in ours.encoder.named_parameters() if p.requires_grad}
         if isinstance(self.encoder, PlainLGIFormer) and len(used) < len(list(ours.encoder.parameters())):
-            last = self.encoder.blocks[-1]
+            last: Any = self.encoder.blocks[-1]
             for module in (
                 last.spread,
                 last.norms[2],

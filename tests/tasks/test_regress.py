@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
-from mien.losses.regression import regression_loss
+from mien.losses.regression import RegressionLoss, regression_loss
 from mien.tasks.regress import RegressConfig
 from mien.types import LabelSpec
 from tests.encoders.test_conformance import idle
@@ -99,7 +100,8 @@ def test_losses_against_numpy_with_gaps():
         squares.append(np.mean((p - t) ** 2))
         distances.append(np.mean(abs(p - t)))
         concordances.append(2 * np.cov(p, t, bias=True)[0, 1] / (p.var() + t.var() + (p.mean() - t.mean()) ** 2))
-    for kind, expected in (("mse", np.mean(squares)), ("l1", np.mean(distances)), ("ccc", 1 - np.mean(concordances))):
+    means = (np.mean(squares), np.mean(distances), 1 - np.mean(concordances))
+    for kind, expected in zip(get_args(RegressionLoss), means, strict=True):
         loss = regression_loss(kind, torch.tensor(prediction), torch.tensor(target))
         assert loss.item() == pytest.approx(expected, rel=1e-5)
 

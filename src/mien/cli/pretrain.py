@@ -12,7 +12,9 @@ from mien.cli.main import say_once
 def main(argv: list[str]) -> int:
     from mien.recipes.pretrain import RECIPES, pretrain
 
-    recipes: Any = tyro.extras.subcommand_type_from_defaults({name: exact(recipe()) for name, recipe in RECIPES.items()})
+    recipes: Any = tyro.extras.subcommand_type_from_defaults(
+        {name: exact(recipe()) for name, recipe in RECIPES.items()}
+    )
 
     @dataclass(frozen=True)
     class Pretrain:
