@@ -23,7 +23,7 @@ from mien.protocols.render import protocol_table
 from mien.protocols.table import PROTOCOLS, Protocol
 from mien.recipes import published
 from mien.recipes.experiment import open_run
-from mien.recipes.folds import Init, check, finetune_folds
+from mien.recipes.folds import Init, check, finetune_folds, selection
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
 from mien.train.loop import TrainConfig
 from mien.types import UserError
@@ -237,6 +237,10 @@ def test_a_regression_is_pooled_over_its_folds(tmp_path: Path):
     assert set(column["mean_of_folds"]) >= {"ccc", "ccc:dominance", "pcc:valence"}
     table = protocol_table(protocol, [tmp_path / "run"])
     assert table.rows[-2][0] == "run (ours)"
+    Manifest.from_rows([r | {"subject": None} for r in Manifest.read(root).rows()]).write(root)
+    assert "held-out training clips, for nobody is named, (15 %" in selection(
+        path.parent, protocol, Shards(root), "strict"
+    )
     assert len(table.rows[-1]) == len(table.header)
 
 

@@ -196,7 +196,8 @@ def selection(out: Path, protocol: Protocol, shards: Shards, kind: str) -> str:
     """In words: which weights were taken, and what they were trained on."""
     if kind == "strict":
         part = any(_has_validation(shards, protocol, c) for c in protocol.folds)
-        chosen = "the official validation part" if part else "held-out training subjects (15 %, not trained on)"
+        people = "subjects" if any(shards.manifest.column("subject")) else "clips, for nobody is named,"
+        chosen = "the official validation part" if part else f"held-out training {people} (15 %, not trained on)"
         return f"best epoch on {chosen}; the test list was touched once"
     if protocol.published_select == "test":
         return f"CHOSEN ON TEST DATA, as the publication did: {protocol.selection}"
