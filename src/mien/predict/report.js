@@ -97,8 +97,8 @@
         colorbar: { orientation: "h", thickness: 8, len: 0.9, y: -0.17, yanchor: "top", outlinewidth: 0, nticks: 6, ticksuffix: " s", tickfont: { color: soft, size: 11 }, title: { text: "seconds of video", side: "bottom", font: { color: soft, size: 11 } } },
       },
     };
-    const label = (point, text) => ({ ...point, text, showarrow: true, arrowhead: 0, arrowcolor: soft, ax: point.x > middle ? -26 : 26, ay: text === "start" ? -22 : 22, font: { size: 12 } });
-    const shapes = [], annotations = [label(first, "start"), label(last, "end")];
+    const label = (point, other, text) => ({ ...point, text, showarrow: true, arrowhead: 0, arrowcolor: soft, ax: point.x < other.x ? -26 : 26, ay: point.y < other.y ? 22 : -22, font: { size: 12 } });
+    const shapes = [], annotations = first.x === last.x && first.y === last.y ? [] : [label(first, last, "start"), label(last, first, "end")];
     if (c.known) {
       const line = { color: soft, width: 1, dash: "dot" };
       shapes.push({ type: "circle", x0: low, x1: high, y0: low, y1: high, line, layer: "below" });
