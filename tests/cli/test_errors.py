@@ -10,6 +10,7 @@ from mien.cli.main import run
 
 ONE_STEP = "--steps 1 --batch-size 2 --workers 0 --device cpu"
 PRETRAIN = f"pretrain svfap-micro --data SHARDS --out new --method.size 32 --method.mask-ratio 0.5 {ONE_STEP}"
+REGIONS = f"pretrain mae-dfer-micro --data SHARDS --out new {ONE_STEP}"
 FINETUNE = f"finetune classify --data SHARDS --out new --size 32 {ONE_STEP}"
 
 # What is typed (SHARDS is a folder of real shards), and what the line has to say.
@@ -84,7 +85,7 @@ MISTYPED = [
     ("prepare a.mp4", "--out"),
 ]
 
-# Not refused as they should be: a traceback, or taken as they are. Strict, so that a repaired one has to move to REFUSED.
+# Values of single options: one line as well.
 SETTINGS = [
     (f"{PRETRAIN} --accumulate 0", "accumulate"),
     (f"{PRETRAIN} --workers -1", "workers"),
@@ -96,6 +97,15 @@ SETTINGS = [
     (f"{PRETRAIN} --optim.lr -1", "lr"),
     (f"{PRETRAIN} --method.mask-ratio 1.5", "mask ratio 1.5"),
     (f"{PRETRAIN} --method.mask-ratio -1", "mask ratio -1"),
+    (f"{PRETRAIN} --method.mask-ratio nan", "mask ratio nan"),
+    (f"{PRETRAIN} --method.decoder-dim 0", "decoder of width 0"),
+    (f"{PRETRAIN} --method.encoder.depths 0 1 1", "encoder depth 0 1 1"),
+    (f"{PRETRAIN} --method.encoder.tube 0 16 16", "tubes of 0x16x16"),
+    (f"{PRETRAIN} --method.encoder.channels 2", "2 channels"),
+    (f"{PRETRAIN} --method.std 0 1 1", "std above 0"),
+    (f"{REGIONS} --method.encoder.region 0 1 2", "regions of 0x1x2"),
+    (f"{REGIONS} --method.encoder.grid 4 4 4", "do not divide"),
+    (f"{REGIONS} --method.encoder.no-intra-region --method.encoder.no-local-global", "leave one of them on"),
     (f"{PRETRAIN} --method.num-frames 10", "multiple of 8"),
     (f"{PRETRAIN} --method.size 40", "40"),
     (f"{PRETRAIN} --method.size 96", "crops of 32 px"),

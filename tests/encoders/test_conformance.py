@@ -86,7 +86,10 @@ def test_masked_pixels_cannot_influence_the_output(config):
             other[b, :, :, p // 2, :, p % 2] = tubes[b, :, :, p // 2, :, p % 2]
     changed = other.reshape(CLIP)
     assert not torch.equal(changed, one)
-    assert torch.equal(encoder(one, keep()).tokens, encoder(changed, keep()).tokens)
+    before, after = encoder(one, keep()), encoder(changed, keep())
+    assert all(torch.equal(a, b) for a, b in zip(before.stages, after.stages, strict=True))
+    assert torch.equal(before.tokens, after.tokens)
+    assert before.summary is None or torch.equal(before.summary, torch.as_tensor(after.summary))
 
 
 def test_keeping_all_equals_no_mask(config):
@@ -122,6 +125,13 @@ def test_bfloat16_keeps_the_residual_stream_in_float32(config):
     assert {s.dtype for s in out.stages} == {torch.float32}
     exact = encoder(clip()).tokens
     assert (out.tokens - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_model_of_another_precision_runs(config, dtype):
+    out = config.build().to(dtype).eval()(clip().to(dtype), keep())
+    assert out.tokens.dtype == dtype
+    assert out.tokens.isfinite().all()
 
 
 def test_stochastic_depth_acts_in_training_only(config):

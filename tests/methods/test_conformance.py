@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ METHODS: dict[str, MethodConfig] = {
     "svfap-no-fusion": SVFAPConfig(PYRAMID, fusion=False, **SIZES),
     "mae-dfer": MAEDFERConfig(REGIONS, **SIZES),
     "mae-dfer-region-order": MAEDFERConfig(REGIONS, decoder_order="region", **SIZES),
+    "mae-dfer-no-inter": MAEDFERConfig(replace(REGIONS, inter_region=False), **SIZES),
+    "mae-dfer-no-local-global": MAEDFERConfig(replace(REGIONS, local_global=False), **SIZES),
     "mae-dfer-vit": MAEDFERConfig(JOINT, appearance_weight=0.3, **SIZES),
     "mae-dfer-tpsbt": MAEDFERConfig(PYRAMID, **SIZES),
     "videomae": VideoMAEConfig(JOINT, **SIZES),
@@ -108,6 +111,24 @@ def test_masked_pixels_cannot_influence_the_prediction(method):
         other[0, :, :, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16] += 3
     before = method.eval().reconstruct(data["clip"], data["keep"])
     assert torch.equal(before, method.reconstruct(other, data["keep"]))
+
+
+def test_one_mask_serves_all_clips_and_bad_ones_are_refused(method):
+    clip, keep = batch()["clip"], batch()["keep"]
+    method.eval()
+    both = method.reconstruct(clip, keep[:1].int().expand(2, -1))
+    assert torch.equal(method.reconstruct(clip, keep[:1]), both)
+    for bad in (keep[0], keep.float(), keep.bool(), keep + 9, torch.zeros_like(keep), keep.repeat(2, 1), None):
+        with pytest.raises(ValueError, match="keep"):
+            method.reconstruct(clip, bad)
+    with pytest.raises(ValueError, match="the model was made for"):
+        method.encode(clip[..., :32, :32], keep)
+
+
+def test_clips_are_independent(method):
+    clip, keep = batch()["clip"], batch()["keep"]
+    both, alone = method.eval().reconstruct(clip, keep), method.reconstruct(clip[1:], keep[1:])
+    torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_pictures_keep_what_is_visible(method):

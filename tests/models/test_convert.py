@@ -400,7 +400,7 @@ def test_the_encoder_of_a_converted_model_starts_a_classifier(files: dict[str, P
     """What `mien finetune --init` does with it: a strict load into a classifier of the user's own labels."""
     folder = load_folder(files["pretraining folder"])
     encoder = folder.config.encoder
-    task = ClassifyConfig(spec=LabelSpec(names=("a", "b")), encoder=encoder, pool=encoder.default_pool)
+    task = ClassifyConfig(spec=LabelSpec(names=("a", "b")), encoder=encoder, pool=encoder.pools[0])
     with torch.device("meta"):
         model = task.build()
     assert isinstance(folder.model.encoder, torch.nn.Module)

@@ -80,8 +80,13 @@ def depth_rates(highest: float, num_layers: int) -> list[float]:
     return [highest * i / max(1, num_layers - 1) for i in range(num_layers)]
 
 
-def check_transformer(dim: int, num_heads: int, drop_path: float) -> None:
-    """Raises UserError for values no Transformer can have."""
+def check_transformer(
+    dim: int, num_heads: int, drop_path: float, depths: tuple[int, ...], tube: Grid, channels: int
+) -> None:
+    """Raises UserError for values no Transformer over clips can have."""
+    require(min(depths) >= 1, f"encoder depth {' '.join(map(str, depths))}: give 1 or more")
+    require(min(tube) >= 1, f"tubes of {'x'.join(map(str, tube))}: give 1 or more frames and pixels")
+    require(channels in (1, 3), f"{channels} channels: give 3, or 1 for grey")
     heads = f"encoder of width {dim} with {num_heads} heads: give a width that the heads divide"
     require(num_heads >= 1 and dim >= 1 and dim % num_heads == 0, heads)
     require(0 <= drop_path < 1, f"drop path {drop_path:g}: give a number from 0 to below 1")

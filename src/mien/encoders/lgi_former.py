@@ -24,7 +24,7 @@ from mien.layers.decoder import visible_tokens
 from mien.layers.init import fresh_
 from mien.layers.mask import select
 from mien.layers.patch import Grid, TubeEmbed, grid_of
-from mien.layers.position import sinusoid
+from mien.layers.position import positions
 from mien.types import require
 
 
@@ -49,8 +49,13 @@ class LGIFormerConfig:
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
     def __post_init__(self) -> None:
-        check_transformer(self.dim, self.num_heads, self.drop_path)
+        check_transformer(self.dim, self.num_heads, self.drop_path, (self.depth,), self.tube, self.channels)
+        require(
+            min(*self.grid, *self.region) >= 1, f"regions of {_x(self.region)} of {_x(self.grid)} tubes: give 1 or more"
+        )
         fits = all(g % r == 0 for g, r in zip(self.grid, self.region, strict=True))
+        reach = self.intra_region or self.local_global
+        require(reach, "without intra-region and local-global attention no token sees another: leave one of them on")
         require(fits, f"regions of {_x(self.region)} tubes do not divide a clip of {_x(self.grid)} tubes")
 
     @property
@@ -63,8 +68,9 @@ class LGIFormerConfig:
         return self.region[1], self.region[2]
 
     @property
-    def default_pool(self) -> Pool:
-        return "summary"
+    def pools(self) -> tuple[Pool, ...]:
+        """What a classifier may average, the default first. Without intra-region attention the representatives see no clip."""
+        return ("summary", "tokens", "all", "fused") if self.intra_region else ("tokens", "fused")
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips of another grid than the regions were made for."""
@@ -154,7 +160,7 @@ class LGIFormer(nn.Module):
         if grid != self.config.grid:
             raise ValueError(f"clip of {_x(grid)} tubes, the encoder was made for {_x(self.config.grid)}")
         x = self.patch_embed(clip)
-        x = visible_tokens(x + sinusoid(x.shape[1], self.dim, x.device), keep, grid)
+        x = visible_tokens(x + positions(x, self.region_tokens.dtype), keep, grid)
         order = self.region_order(keep, x.device)
         B, M = len(x), self.config.num_regions
         summary = self.region_tokens.to(x.dtype).expand(B, M, -1).reshape(B * M, 1, -1)
@@ -187,11 +193,10 @@ class LGIFormer(nn.Module):
         return layer_of(name, self.num_layers)
 
     def unused_by(self, pool: str) -> set[str]:
-        """Parameters that cannot reach a classifier with this pooling: the last block's local tokens are not read by a mean
-        over the representative ones, so what only writes to them gets no gradient."""
-        if pool != "summary":
+        """Parameters that cannot reach a mean over these tokens: what only writes to the others in the last block."""
+        if pool == "all" or (pool != "summary" and self.config.local_global):
             return set()
-        last = f"blocks.{self.num_layers - 1}.global_"
+        last = f"blocks.{self.num_layers - 1}.{'global' if pool == 'summary' else 'inter'}_"
         return {name for name, _ in self.named_parameters() if name.startswith(last)}
 
 

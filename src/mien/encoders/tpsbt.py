@@ -23,7 +23,7 @@ from mien.layers.block import MLP, Block, CrossBlock, layer_norm
 from mien.layers.decoder import visible_tokens
 from mien.layers.init import fresh_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
-from mien.layers.position import sinusoid
+from mien.layers.position import positions
 from mien.layers.temporal import temporal_downsample
 from mien.types import require
 
@@ -52,8 +52,9 @@ class TPSBTConfig:
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
     def __post_init__(self) -> None:
-        check_transformer(self.dim, self.num_heads, self.drop_path)
-        require(min(self.depths) >= 1 and self.bottlenecks >= 1, "encoder depths and bottlenecks: give 1 or more")
+        check_transformer(self.dim, self.num_heads, self.drop_path, self.depths, self.tube, self.channels)
+        require(len(self.depths) == 3, f"encoder depths {self.depths}: give three, one for each stage")
+        require(self.bottlenecks >= 1, f"encoder bottlenecks {self.bottlenecks}: give 1 or more")
 
     @property
     def grouping(self) -> int:
@@ -65,8 +66,9 @@ class TPSBTConfig:
         """Any mask will do."""
 
     @property
-    def default_pool(self) -> Pool:
-        return "tokens"
+    def pools(self) -> tuple[Pool, ...]:
+        """What a classifier may average, the default first."""
+        return "tokens", "fused"
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips that the tubes and the temporal pyramid do not divide."""
@@ -132,7 +134,7 @@ class TPSBT(nn.Module):
                 f"{self.config.grouping * self.config.tube[0]}"
             )
         x = self.patch_embed(clip)
-        x = x + sinusoid(t * h * w, self.dim, x.device)
+        x = x + positions(x, self.patch_embed.proj.weight.dtype)
         x = visible_tokens(x, keep, (t, h, w))
         blocks, groups = iter(self.blocks), t
         for _ in range(self.config.depths[0]):

@@ -11,7 +11,7 @@ from mien.layers.block import Block
 from mien.layers.decoder import visible_tokens
 from mien.layers.init import fresh_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
-from mien.layers.position import sinusoid
+from mien.layers.position import positions
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class ViTConfig:
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
     def __post_init__(self) -> None:
-        check_transformer(self.dim, self.num_heads, self.drop_path)
+        check_transformer(self.dim, self.num_heads, self.drop_path, (self.depth,), self.tube, self.channels)
 
     @property
     def window(self) -> None:
         """Any mask will do."""
 
     @property
-    def default_pool(self) -> Pool:
-        return "tokens"
+    def pools(self) -> tuple[Pool, ...]:
+        """What a classifier may average, the default first."""
+        return "tokens", "fused"
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips that the tubes do not divide."""
@@ -67,7 +68,7 @@ class ViT(nn.Module):
         """
         grid = grid_of(tuple(clip.shape), self.config.tube)
         x = self.patch_embed(clip)
-        x = visible_tokens(x + sinusoid(x.shape[1], self.dim, x.device), keep, grid)
+        x = visible_tokens(x + positions(x, self.patch_embed.proj.weight.dtype), keep, grid)
         for block in self.blocks:
             x = block(x)
         return EncoderOutput(x, grid, (x,))

@@ -32,7 +32,7 @@ class MaskedDecoder(nn.Module):
         """Visible ``[B, t*K, D]`` and ``keep [B, K]`` to the masked tubes ``[B, t*(h*w - K), out_dim]``, raster order."""
         t, h, w = grid
         masked = tube_tokens(complement(keep, h * w), t, h * w)
-        table = sinusoid(t * h * w, self.mask_token.shape[-1], visible.device)
+        table = sinusoid(t * h * w, self.mask_token.shape[-1], visible.device).to(self.mask_token.dtype)
         x = self.embed(visible)
         x = torch.cat([x + table[tube_tokens(keep, t, h * w)], self.mask_token + table[masked]], dim=1)
         for block in self.blocks:

@@ -5,6 +5,7 @@ A tube runs through all frames of the clip, so one set of K positions holds for 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ class TubeMask:
     def __post_init__(self) -> None:
         h, w = self._window
         grid = f"{self.height}x{self.width}"
+        require(min(self.height, self.width, h, w) >= 1, f"a {grid} grid in windows of {h}x{w}: give 1 or more")
+        require(math.isfinite(self.ratio), f"mask ratio {self.ratio:g}: give a number above 0 and below 1")
         require(self.height % h == 0 and self.width % w == 0, f"regions of {h}x{w} tubes do not divide a {grid} grid")
         sees = h * w - int(self.ratio * h * w)
         share = f"mask ratio {self.ratio:g} shows {sees} of {h * w} tubes"

@@ -16,6 +16,12 @@ def _table(num: int, dim: int) -> Tensor:
     return torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
 
 
+def positions(tokens: Tensor, dtype: torch.dtype) -> Tensor:
+    """The table for tokens ``[B, N, D]``. `dtype` is that of the weights: under autocast the tokens are bfloat16 already, and
+    only a float32 table keeps the residual stream in float32."""
+    return sinusoid(tokens.shape[1], tokens.shape[2], tokens.device).to(dtype)
+
+
 def sinusoid(num: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
     """[num, dim] table over the flattened (t, h, w) index, as VideoMAE, SVFAP and MAE-DFER add it (official.md 2.1.2).
 

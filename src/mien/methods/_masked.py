@@ -21,7 +21,7 @@ from mien.layers.block import layer_norm
 from mien.layers.decoder import MaskedDecoder, visible_tokens
 from mien.layers.init import xavier_
 from mien.layers.mask import TubeMask, complement, tube_tokens
-from mien.layers.patch import Grid, patchify, unpatchify
+from mien.layers.patch import Grid, grid_of, patchify, unpatchify
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
 from mien.transforms.augment import Augment
 from mien.types import IMAGENET_MEAN, IMAGENET_STD, require
@@ -50,12 +50,17 @@ class MaskedConfig:
 
     def __post_init__(self) -> None:
         self.encoder.check_clip(self.num_frames, self.size)
+        channels = self.encoder.channels
+        require(
+            len(self.mean) == len(self.std) == channels and all(s > 0 for s in self.std),
+            f"mean {self.mean} and std {self.std}: give {channels} number(s) each for {channels} channel(s), std above 0",
+        )
         require(self.stride >= 1, f"stride {self.stride}: give 1 or more")
         self.mask()
         heads = (
             f"decoder of width {self.decoder_dim} with {self.decoder_heads} heads: give a width that the heads divide"
         )
-        require(self.decoder_heads >= 1 and self.decoder_dim % self.decoder_heads == 0, heads)
+        require(min(self.decoder_heads, self.decoder_dim) >= 1 and self.decoder_dim % self.decoder_heads == 0, heads)
         require(
             bool(self.scales) and all(0 < s <= 1 for s in self.scales), f"scales {self.scales}: give numbers up to 1"
         )
@@ -77,6 +82,10 @@ class MaskedConfig:
 class MaskedAutoencoder(nn.Module):
     """The pre-training learner; `encoder` is what is kept."""
 
+    undecayed = frozenset({"decoder.mask_token"})
+    """Weights without weight decay, besides 1-D ones. The published list also names the representative tokens, by a name that
+    matches none, so they are decayed (official.md 4.1)."""
+
     def __init__(self, config: MaskedConfig):
         super().__init__()
         self.config = config
@@ -89,25 +98,70 @@ class MaskedAutoencoder(nn.Module):
         )
         xavier_(self.encoder)
         xavier_(self.decoder)
+        for name, parameter in self.encoder.named_parameters():
+            if name.endswith("tokens"):
+                nn.init.trunc_normal_(parameter, std=0.02, a=-0.02, b=0.02)  # as the mask token (official.md 2.5)
+            parameter.requires_grad_(name not in self.encoder.unused_by("tokens"))
         self.decoder.embed.reset_parameters()  # the one Linear that keeps torch's own initialisation (official.md 2.5)
 
     def views(self) -> dict[str, View]:
         c = self.config
-        augment = Augment(size=c.size, crop="multi_scale", scales=c.scales, mean=c.mean, std=c.std)
+        grey = c.encoder.channels == 1
+        augment = Augment(size=c.size, crop="multi_scale", scales=c.scales, mean=c.mean, std=c.std, grey=grey)
         return {"clip": View(c.num_frames, c.stride, "pretrain", augment, c.mask())}
 
-    def visible(self, out: EncoderOutput, keep: Tensor | None) -> Tensor:
-        """What the decoder gets of the encoder's output: of a pyramid, all stages added up."""
+    def visible(self, out: EncoderOutput) -> Tensor:
+        """What of the encoder's output is decoded: of a pyramid, all stages added up."""
         return out.fused()
 
+    def decoder_input(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """Tokens in the order in which they meet the decoder's positions: raster order."""
+        return tokens
+
     def encode(self, clip: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Visible tokens after the last norm, ``[B, t*K, D]`` in raster order; `keep` None shows all."""
-        return self.norm(self.visible(self.encoder(clip, keep), keep))
+        """Visible tokens after the last norm, ``[B, t*K, D]`` in raster order; `keep` None shows all, of any size that the
+        encoder takes.
+
+        Raises:
+            ValueError: with `keep`, a clip of another size than the method's, or positions that are none (`checked`).
+        """
+        return self._encode(clip, None if keep is None else self.checked(clip, keep))
 
     def reconstruct(self, clip: Tensor, keep: Tensor) -> Tensor:
         """The decoder's prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes in raster order: normalised pixels, in
-        (frame, row, column, channel) order inside a tube."""
-        return self.decoder(self.encode(clip, keep), keep, self.config.grid)
+        (frame, row, column, channel) order inside a tube.
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        return self._decode(clip, self.checked(clip, keep))
+
+    def _encode(self, clip: Tensor, keep: Tensor | None) -> Tensor:
+        return self.norm(self.visible(self.encoder(clip, keep)))
+
+    def _decode(self, clip: Tensor, keep: Tensor) -> Tensor:
+        return self.decoder(self.decoder_input(self._encode(clip, keep), keep), keep, self.config.grid)
+
+    def checked(self, clip: Tensor, keep: Tensor) -> Tensor:
+        """`keep` as int64 ``[B, K]``; one row serves all clips.
+
+        Raises:
+            ValueError: a clip of another grid, positions that are no distinct integers of a slice, or another batch size.
+        """
+        grid, want = grid_of(tuple(clip.shape), self.config.encoder.tube), self.config.grid
+        if grid != want:
+            raise ValueError(f"clip {tuple(clip.shape)} has {grid} tubes (t, h, w), the model was made for {want}")
+        spatial = want[1] * want[2]
+        if keep is None or keep.ndim != 2 or keep.dtype.is_floating_point or keep.dtype == torch.bool:
+            got = "None" if keep is None else f"{keep.dtype} of shape {tuple(keep.shape)}"
+            raise ValueError(f"keep is {got}; give the visible positions, integers [B, K] from 0 to {spatial - 1}")
+        if keep.shape[0] not in (1, len(clip)):
+            raise ValueError(f"keep has {keep.shape[0]} rows for {len(clip)} clips: give one each, or one for all")
+        if not keep.is_meta and keep.numel():
+            ordered = keep.sort(dim=1).values
+            if ordered[:, 0].min() < 0 or ordered[:, -1].max() >= spatial or (ordered.diff(dim=1) == 0).any():
+                raise ValueError(f"keep holds a position twice, or one outside 0 to {spatial - 1}")
+        return keep.long().expand(len(clip), -1)
 
     def targets(self, clip: Tensor, keep: Tensor) -> Tensor:
         """What `reconstruct` should return: the masked tubes, normalised (official.md 3.5)."""
@@ -123,7 +177,7 @@ class MaskedAutoencoder(nn.Module):
         """``clip [B, C, T, H, W]`` normalised, ``keep [B, K]`` to the loss on the masked tubes (SVFAP Eq. 11) and, for the log,
         the loss that predicting zeros would have had on the same clips and masks."""
         clip, keep = batch["clip"], batch["keep"]
-        prediction = self.reconstruct(clip, keep)
+        prediction = self._decode(clip, keep)  # the loader's masks need no check, which a GPU would wait for
         with torch.no_grad():
             target = self.targets(clip, keep)
         return {
@@ -141,6 +195,7 @@ class MaskedAutoencoder(nn.Module):
         As in the published figures, the mean and scale that turn normalised tubes into pixels are those of the original
         tubes, and visible tubes show their own pixels.
         """
+        keep = self.checked(clip, keep)
         c = self.config
         original = pixels(clip.float(), c.mean, c.std)
         tubes = patchify(original, c.encoder.tube)

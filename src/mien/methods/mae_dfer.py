@@ -17,7 +17,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mien.encoders._api import EncoderOutput
 from mien.encoders._table import EncoderConfig
 from mien.encoders.lgi_former import LGIFormer, LGIFormerConfig
 from mien.layers.mask import select
@@ -56,8 +55,8 @@ class MAEDFER(MaskedAutoencoder):
 
     config: MAEDFERConfig
 
-    def visible(self, out: EncoderOutput, keep: Tensor | None) -> Tensor:
-        tokens = super().visible(out, keep)
+    def decoder_input(self, tokens: Tensor, keep: Tensor) -> Tensor:
+        """Region order for weights that were trained that way (official.md 3.3)."""
         if self.config.decoder_order == "raster":
             return tokens
         assert isinstance(self.encoder, LGIFormer)
@@ -78,6 +77,7 @@ class MAEDFER(MaskedAutoencoder):
     def pictures(self, clip: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Rows of a film strip, ``[B, C, t, H, W]`` each, a frame per tube: appearance (its first frame), motion (the
         difference of the next to it, around grey), and the next frame as the two give it, as in the paper's Fig. 4."""
+        keep = self.checked(clip, keep)
         c, frames = self.config, self.config.encoder.tube[0]
         tubes = patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube)
         normal, mean, scale = normalize_tubes(tubes)

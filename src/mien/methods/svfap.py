@@ -36,6 +36,6 @@ class SVFAP(MaskedAutoencoder):
 
     config: SVFAPConfig
 
-    def visible(self, out: EncoderOutput, keep: Tensor | None) -> Tensor:
+    def visible(self, out: EncoderOutput) -> Tensor:
         """Fused tokens ``[B, t*K, D]`` (paper Eq. 9, 10)."""
         return out.fused() if self.config.fusion else out.repeated()

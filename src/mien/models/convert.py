@@ -198,8 +198,8 @@ def _explain_registered(found: Found, source: Path) -> None:
 
 def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[ClassifyConfig, list[str]]:
     encoder = PUBLISHED[options.name].encoder
-    pool = options.pool or encoder.default_pool
-    has_summary = encoder.default_pool == "summary"
+    pool = options.pool or encoder.pools[0]
+    has_summary = "summary" in encoder.pools
     require(
         pool == "tokens" or (has_summary and pool != "fused"),
         f"--pool {pool}: {options.name} classifiers average tokens",

@@ -116,6 +116,11 @@ def resolve(
         "views": recipe.views, "training_data": _origin(start, train), "contract": shards.contract,
     }  # fmt: skip
     spec = recipe.label_spec(train, data, common)
+    record = read_record(shards.root)
+    if record and record.classes and data.target == ("label",) and spec.kind == "categorical":
+        spec = replace(
+            spec, names=record.classes
+        )  # the corpus's order, and a class that this fold's training part lacks
     if reason := mismatch(spec, shards.contract):
         raise UserError(f"{shards.root}: {reason}; prepare it again with --size {size}, in colour")
     task = recipe.task(start, spec, train, rates_differ(train, fps))

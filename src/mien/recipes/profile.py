@@ -66,7 +66,7 @@ class Variant:
         """What the papers fine-tune on DFEW."""
         method = self.method
         spec = LabelSpec(SEVEN, num_frames=method.num_frames, size=method.size)
-        return ClassifyConfig(spec, method.encoder, pool=method.encoder.default_pool)
+        return ClassifyConfig(spec, method.encoder, pool=method.encoder.pools[0])
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class FinetuneRecipe:
         """What `ClipTaskConfig` wants."""
         return {
             "spec": spec, "encoder": replace(start.encoder, drop_path=self.drop_path),
-            "pool": self.pool or start.encoder.default_pool, "head_norm": self.head_norm, "frozen": self.frozen,
+            "pool": self.pool or start.encoder.pools[0], "head_norm": self.head_norm, "frozen": self.frozen,
             "by_time": by_time, "augment": training_augment(self, spec.size, spec),
         }  # fmt: skip
 
@@ -128,7 +128,8 @@ class ClassifyRecipe(FinetuneRecipe):
         mix = Mix(mixup_alpha=self.mixup, cutmix_alpha=self.cutmix) if self.mixup or self.cutmix else None
         weights: tuple[float, ...] = ()
         if self.class_weights:
-            counts = np.bincount(class_indices(train, spec.target, spec.names), minlength=len(spec.names))
+            labels = class_indices(train, spec.target, spec.names)
+            counts = np.maximum(np.bincount(labels, minlength=len(spec.names)), 1)
             weights = tuple((len(train) / (len(spec.names) * counts)).round(6).tolist())
         common = self.fields_of_task(start, spec, by_time)
         return ClassifyConfig(**common, label_smoothing=self.label_smoothing, mix=mix, class_weights=weights)

@@ -14,7 +14,7 @@ from mien.encoders._table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.layers.block import NORM_EPS, layer_norm
 from mien.transforms.augment import Augment
-from mien.types import LabelSpec, UserError
+from mien.types import LabelSpec, require
 
 HEAD_INIT_SCALE = 0.001  # official.md 2.5: the head starts almost at zero
 
@@ -38,17 +38,12 @@ class ClipTaskConfig:
 
 
 def pooled(out: EncoderOutput, pool: Pool) -> Tensor:
-    """Mean over the tokens of a clip, ``[B, D]`` (MAE-DFER Table 11 for the first three, SVFAP Table 4 for "fused").
-
-    Raises:
-        UserError: "summary" or "all" of an encoder without representative tokens.
-    """
+    """Mean over the tokens of a clip, ``[B, D]`` (MAE-DFER Table 11 for the first three, SVFAP Table 4 for "fused")."""
     if pool == "fused":
         return out.fused().mean(dim=1)
     if pool == "tokens":
         return out.tokens.mean(dim=1)
-    if out.summary is None:
-        raise UserError(f'pool "{pool}": this encoder has no representative tokens; give "tokens" or "fused"')
+    assert out.summary is not None, pool
     return (out.summary if pool == "summary" else torch.cat([out.summary, out.tokens], dim=1)).mean(dim=1)
 
 
@@ -62,8 +57,13 @@ def pooled_over_time(out: EncoderOutput, num_frames: int) -> Tensor:
 class ClipTask(nn.Module):
     """``model(clip [B, C, T, H, W], normalised)`` returns the head's outputs, ``[B, K]`` or, per frame, ``[B, T, K]``."""
 
+    undecayed = frozenset({"encoder.region_tokens"})
+    """Weights without weight decay, besides 1-D ones (official.md 4.1)."""
+
     def __init__(self, config: ClipTaskConfig, num_outputs: int):
         super().__init__()
+        pools = config.encoder.pools
+        require(config.pool in pools, f'pool "{config.pool}": this encoder has {", ".join(pools)}')
         self.config = config
         self.encoder = config.encoder.build()
         batch = nn.BatchNorm1d(config.encoder.dim, eps=NORM_EPS, affine=False)

@@ -48,12 +48,14 @@ def layer_scales(learner: Any, layer_decay: float | None) -> dict[str, float]:
 
 
 def build_optimizer(learner: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """One group per (learning-rate factor, decayed or not); 1-D tensors and tokens are not decayed (official.md 4.1)."""
+    """One group per (learning-rate factor, decayed or not). Not decayed are 1-D tensors and what the learner names in
+    `undecayed` (official.md 4.1)."""
     scales = layer_scales(learner, config.layer_decay)
+    undecayed: frozenset[str] = getattr(learner, "undecayed", frozenset())
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
-            decayed = parameter.ndim > 1 and not name.endswith("mask_token")
+            decayed = parameter.ndim > 1 and name not in undecayed
             groups.setdefault((scales[name], decayed), []).append(parameter)
     return torch.optim.AdamW(
         [
