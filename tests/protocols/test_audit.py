@@ -14,7 +14,7 @@ from mien.cli.main import run
 from mien.corpora.synthetic import SynthConfig, draw_clip
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, Shards, ShardWriter, write_contract
-from mien.protocols.audit import audit, frame_signature, leaks, near_pairs, verdict
+from mien.protocols.audit import NUM_FRAMES, audit, frame_signature, leaks, near_pairs, signatures, verdict
 from mien.types import CropContract, Store
 from tests.conftest import write_shards
 
@@ -117,8 +117,19 @@ def test_the_signature_sees_content_and_not_contrast():
     other = np.ascontiguousarray(picture[::-1])
     assert frame_signature(picture) @ frame_signature(other) < 0.9
     assert not frame_signature(np.full((64, 64), 7, np.uint8)).any()
-    pair = np.stack([frame_signature(picture), frame_signature(other)])
-    assert list(near_pairs(pair, pair)) == [(0, 0), (1, 1)]
+    assert NUM_FRAMES == 8
+    stills = signatures([np.tile(frame_signature(p), (NUM_FRAMES, 1)) for p in (picture, other)])
+    assert list(near_pairs(stills, stills)) == [(0, 0), (1, 1)]
+
+
+def test_one_face_in_two_clips_is_no_copy():
+    """Both look almost the same; only what moves tells them apart."""
+    rng = np.random.default_rng(0)
+    face, moves = rng.normal(0, 1, 63), rng.normal(0, 0.05, (2, NUM_FRAMES, 63))
+    clips = [face + m for m in (moves[0], moves[1], moves[0] + rng.normal(0, 0.005, moves[0].shape))]
+    looks = signatures([(c / np.linalg.norm(c, axis=1, keepdims=True)).astype(np.float32) for c in clips])
+    assert looks.appearance[0] @ looks.appearance[1] > 0.985
+    assert [p for p in near_pairs(looks, looks) if p[0] < p[1]] == [(0, 2)]
 
 
 def test_the_command_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

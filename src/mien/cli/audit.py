@@ -18,7 +18,7 @@ class Audit:
     out: Path | None = None
     """JSON with everything; audit.json in the first folder by default."""
     near: bool = True
-    """Look for near-duplicates, which decodes four frames of every clip."""
+    """Look for near-duplicates, which decodes eight frames of every clip."""
 
 
 def main(argv: list[str]) -> int:

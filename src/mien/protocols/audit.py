@@ -1,10 +1,10 @@
 """What could make a number on these shards mean less than it seems: the same clip, person or source video on both sides of a
 split, few or short clips, poor crops.
 
-Exact duplicates have the same bytes in the same frames. Near-duplicates look alike in `NUM_FRAMES` frames at the same places of
-the clip: the low frequencies of each frame's cosine transform, without its mean and contrast, point in almost the same direction
-(`NEAR`). That finds re-encoded, resized, brighter or darker copies; it finds neither
-mirrored ones nor parts of a clip cut elsewhere.
+Exact duplicates have the same bytes in the same frames. Near-duplicates look alike (`NEAR`) and move alike (`MOVES`) in
+`NUM_FRAMES` frames at the same places of the clip; both are measured on the low frequencies of each frame's cosine transform,
+without its mean and contrast. Looks alone would call most clips of one speaker in one studio copies. That finds re-encoded,
+resized, brighter or darker copies; it finds neither mirrored ones nor parts of a clip cut elsewhere.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ from mien.data.select import item_of
 from mien.data.shards import Clip, Shards
 from mien.types import UserError
 
-NUM_FRAMES = 4
+NUM_FRAMES = 8
 SIDE, LOW = 32, 8  # a frame is shrunk to 32 x 32, and 8 x 8 of its frequencies are looked at
-NEAR = 0.99
-"""Cosine of two clips' signatures from which on they are called near-duplicates (measured: docs/audit.md)."""
+# All measured on recorded and drawn clips (docs/audit.md).
+NEAR = 0.985
+"""Least cosine of what two clips look like, for a near-duplicate."""
+MOVES = 0.9
+"""Least correlation of how their frames differ from the clip's mean."""
+STILL, STILL_NEAR = 0.02, 0.998
+"""Below this length of that difference a clip is a still, which has to look more alike."""
 SHOWN = 20
 SHARED_COLUMNS = ("subject", "source", "video")
 QUALITY = ("score", "face_px", "sharpness", "yaw")
@@ -141,14 +146,33 @@ def _positions(count: int) -> list[int]:
     return [int(count * (2 * k + 1) / (2 * NUM_FRAMES)) for k in range(NUM_FRAMES)]
 
 
-def signature(clip: Clip) -> np.ndarray:
-    """float32 ``[NUM_FRAMES * (LOW² - 1)]`` of length 1: what a clip looks like, whatever its size, quality and contrast.
+@dataclass(frozen=True)
+class Looks:
+    """Signatures of n clips: `appearance` and `motion` ``[n, D]`` of length 1, `moves` ``[n]`` the length of motion before."""
 
-    Raises:
-        ValueError: a frame cannot be decoded.
-    """
-    parts = [frame_signature(simplejpeg.decode_jpeg(clip.jpeg(k), "GRAY")[..., 0]) for k in _positions(len(clip))]
-    return np.concatenate(parts) / np.sqrt(NUM_FRAMES)
+    appearance: np.ndarray
+    motion: np.ndarray
+    moves: np.ndarray
+
+    def take(self, index: Sequence[int]) -> Looks:
+        rows = np.asarray(index, np.int64)
+        return Looks(self.appearance[rows], self.motion[rows], self.moves[rows])
+
+
+def signatures(clips: Sequence[np.ndarray]) -> Looks:
+    """Of frame signatures ``[n][NUM_FRAMES, LOW² - 1]``."""
+    values = np.stack(clips) if len(clips) else np.zeros((0, NUM_FRAMES, LOW * LOW - 1), np.float32)
+    motion = values - values.mean(axis=1, keepdims=True)
+    moves = np.linalg.norm(motion, axis=(1, 2))
+    flat = [v.reshape(len(values), -1).astype(np.float32) for v in (values, motion)]
+    return Looks(flat[0] / np.sqrt(NUM_FRAMES), flat[1] / np.maximum(moves, 1e-9)[:, None], moves / np.sqrt(NUM_FRAMES))
+
+
+def clip_signature(clip: Clip) -> np.ndarray:
+    """float32 ``[NUM_FRAMES, LOW² - 1]``. Raises ValueError when a frame cannot be decoded."""
+    return np.stack(
+        [frame_signature(simplejpeg.decode_jpeg(clip.jpeg(k), "GRAY")[..., 0]) for k in _positions(len(clip))]
+    )
 
 
 def frame_signature(grey: np.ndarray) -> np.ndarray:
@@ -159,10 +183,13 @@ def frame_signature(grey: np.ndarray) -> np.ndarray:
     return (low / length if length > 1 else np.zeros_like(low)).astype(np.float32)
 
 
-def near_pairs(first: np.ndarray, second: np.ndarray, near: float = NEAR) -> Iterator[tuple[int, int]]:
-    """Indices of signatures ``[n, D]`` and ``[m, D]`` that are near-duplicates."""
-    for start in range(0, len(first), 1024):
-        for i, j in zip(*np.nonzero(first[start : start + 1024] @ second.T >= near), strict=True):
+def near_pairs(first: Looks, second: Looks) -> Iterator[tuple[int, int]]:
+    """Indices of clips that are near-duplicates."""
+    for start in range(0, len(first.moves), 1024):
+        part = first.take(range(start, min(start + 1024, len(first.moves))))
+        alike = part.appearance @ second.appearance.T
+        still = (part.moves[:, None] < STILL) & (second.moves[None] < STILL) & (alike >= STILL_NEAR)
+        for i, j in zip(*np.nonzero((alike >= NEAR) & (still | (part.motion @ second.motion.T >= MOVES))), strict=True):
             yield start + int(i), int(j)
 
 
@@ -171,19 +198,18 @@ class _Look:
     """Signatures of one folder's clips."""
 
     ids: list[str]
-    values: np.ndarray
+    values: Looks
 
 
 def _look(shards: Shards) -> _Look:
     ids, values = [], []
     for row, clip in _clips(shards):
         try:
-            values.append(signature(clip))
+            values.append(clip_signature(clip))
         except ValueError:
             continue
         ids.append(row["clip_id"])
-    size = NUM_FRAMES * (LOW * LOW - 1)
-    return _Look(ids, np.stack(values) if values else np.zeros((0, size), np.float32))
+    return _Look(ids, signatures(values))
 
 
 def audit(folders: Sequence[Path], near: bool = True) -> dict[str, Any]:
@@ -217,7 +243,7 @@ def audit(folders: Sequence[Path], near: bool = True) -> dict[str, Any]:
     return {
         "verdict": verdict(found),
         "leaks": [{**asdict(leak), "count": len(leak.names)} for leak in found],
-        "near_threshold": NEAR if near else None,
+        "near_thresholds": {"appearance": NEAR, "motion": MOVES} if near else None,
         "folders": [
             {"shards": str(f), **w, **describe(s.manifest)} for f, s, w in zip(folders, shards, within, strict=True)
         ],
@@ -239,7 +265,7 @@ def _between(
     for rows, look in ((first, looks[0]), (second, looks[1])):
         wanted = {r["clip_id"] for r in rows}
         index = [k for k, i in enumerate(look.ids) if i in wanted]
-        sides.append(([look.ids[k] for k in index], look.values[index]))
+        sides.append(([look.ids[k] for k in index], look.values.take(index)))
     exact = {name for leak in found if leak.what == "exact copy" for name in leak.names}
     pairs = [f"{sides[0][0][a]} = {sides[1][0][b]}" for a, b in near_pairs(sides[0][1], sides[1][1])]
     if near := tuple(p for p in pairs if p not in exact):
