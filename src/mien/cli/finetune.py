@@ -25,6 +25,7 @@ def main(argv: list[str]) -> int:
         """Train a classifier or a regressor on labelled shards. Without --init it starts from random weights."""
 
         recipe: recipes  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
+        """Task and settings; -released are those of the published code where it differs from the paper."""
         rows: Annotated[supervised.FinetuneData, tyro.conf.arg(name="")]
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
         """Folder of the run; the model is in its model/."""

@@ -24,6 +24,7 @@ def main(argv: list[str]) -> int:
         """
 
         recipe: recipes  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
+        """Method, encoder and settings."""
         data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="SHARDS")]
         """One or several folders written by `mien prepare`."""
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
