@@ -18,12 +18,14 @@ from torch import Tensor
 
 from mien.cli.convert import Labels, Name
 from mien.cli.main import run
+from mien.encoders.vit import ViTConfig
 from mien.methods._masked import MaskedConfig
 from mien.models import load_folder
 from mien.models.convert import LABELS, PUBLISHED, ConvertOptions, config_and_weights, convert_official, official_state
 from mien.models.convert_file import read_state
-from mien.models.folder import ModelFolder, Provenance
+from mien.models.folder import ModelFolder, Provenance, save_model
 from mien.tasks.classify import ClassifyConfig
+from mien.tasks.regress import RegressConfig
 from mien.types import Geometry, LabelSpec, UserError
 from tests.models import official_keys as official
 
@@ -228,6 +230,12 @@ def broken(change: str) -> dict[str, Tensor]:
         state["norm.weight"] = torch.zeros(256)
     elif change == "shape":
         state["blocks.15.mlp.fc1.weight"] = torch.zeros(1024, 255)
+    elif change == "flat head":
+        state["head.weight"] = torch.zeros(7)
+    elif change == "no weight":
+        del state["head.weight"]
+    elif change == "no classes":
+        state |= {"head.weight": torch.zeros(0, 256), "head.bias": torch.zeros(0)}
     elif change == "twice":
         state["backbone.fc_norm.bias"] = torch.zeros(256)
     elif change == "no encoder":
@@ -243,8 +251,11 @@ def broken(change: str) -> dict[str, Tensor]:
         ("missing", r"missing 2 \(blocks.3.norm2.weight, fc_norm.bias\)$"),
         ("left over", r"left over 1 \(norm.weight\)$"),
         ("shape", r"of another shape 1 \(blocks.15.mlp.fc1.weight 1024x255 instead of 1024x256\)$"),
+        ("flat head", r"of another shape 1 \(head.weight 7 instead of 7x256\)$"),
+        ("no weight", r"missing 1 \(head.weight\)$"),
+        ("no classes", "is a classifier of 0 classes"),
         ("twice", "fc_norm.bias and backbone.fc_norm.bias"),
-        ("no encoder", r"missing 515 .* and 503 more\)$"),
+        ("no encoder", r"missing 515 \((\S+, ){514}\S+\)$"),
         ("encoder alone", "neither the decoder of a pre-training model nor the head of a classifier"),
     ],
 )
@@ -306,6 +317,49 @@ def test_nothing_in_a_file_is_run(zipped: bool, tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "out").exists()
     torch.load(path, weights_only=False)  # the danger is real
     assert mark.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_newer_pickle_is_said_to_be_one(zipped: bool, tmp_path: Path):
+    """Protocol 4, which torch reads only where it may run it; a stranger in it is still refused by name."""
+    args = Namespace(lr=np.float64(1), out=Path("x"))
+    harmless = {"model": OrderedDict(a=torch.ones(2)), "args": args, "again": Namespace(lr=2)}
+    path, mark = tmp_path / "x.pth", tmp_path / "was-here"
+    for data, says in (
+        (harmless, "x.pth is written in pickle protocol 4: save it again with torch's default$"),
+        ({**harmless, "evil": Malice(mark)}, "x.pth holds pathlib.Path.touch, .*nothing of it was run"),
+        ({**harmless, "print": print}, "x.pth holds builtins.print, "),
+    ):
+        torch.save(data, path, pickle_protocol=4, _use_new_zipfile_serialization=zipped)
+        with pytest.raises(UserError, match=says):
+            read_state(path)
+    assert not mark.exists()
+
+
+def test_tensors_without_plain_values_are_refused(tmp_path: Path):
+    odd = {"a": torch.eye(2).to_sparse(), "b": torch.zeros(2, device="meta")}
+    torch.save({**odd, "c": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(UserError, match=r"sparse or without values, .*: a \(sparse_coo, cpu\), b \(strided, meta\)$"):
+        read_state(tmp_path / "x.pth")
+
+
+def test_weights_that_are_not_finite_are_said():
+    state = stand_in(official.classifier(TINY))
+    assert not any("not finite" in note for note in config_and_weights(state, Path("x"), options())[2])
+    state["head.bias"] = torch.tensor([0, 1, torch.nan, 0, 0, 0, 0])
+    state["fc_norm.bias"] = torch.full((256,), -torch.inf)
+    notes = config_and_weights(state, Path("x"), options())[2]
+    assert notes[-1].startswith("not finite")
+    assert notes[-1].endswith(": fc_norm.bias, head.bias")
+
+
+def test_a_regressor_has_no_official_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    encoder = ViTConfig(dim=16, num_heads=2, depth=1)
+    config = RegressConfig(spec=LabelSpec(names=("valence",), kind="dimensional"), encoder=encoder)
+    save_model(tmp_path / "model", config.build(), config, Provenance())
+    assert run(["convert", str(tmp_path / "model"), "--to", "official", str(tmp_path / "y.pth")]) == 2
+    assert "is a regressor" in capsys.readouterr().err
+    assert not (tmp_path / "y.pth").exists()
 
 
 def plain_pickle(path: Path, data: Any) -> None:
@@ -383,6 +437,10 @@ def test_folders_in_use_are_left_alone(files: dict[str, Path], tmp_path: Path):
         ("x.pth --out new", "give --as NAME and --out DIR"),
         ("x.pth", "or --to official FILE"),
         ("x.pth --to official y.pth --as svfap-base", "leave out --as"),
+        (
+            "x --to official y.pth --labels dfew --num-classes 7 --pool all --size 160",
+            "leave out --labels, --num-classes, --pool, --size",
+        ),
         ("x.pth --as svfap-base --out new --num-classes 0", "--num-classes 0: give 1 or more"),
         ("nowhere --to official y.pth", "nowhere is not there"),
         ("x.pth --to official .", ". is a folder: give a file name"),

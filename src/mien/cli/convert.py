@@ -34,8 +34,8 @@ class Convert:
     """Data set of a classifier: class names in its order, frame stride."""
     pool: Literal["summary", "tokens", "all"] | None = None
     """Tokens a classifier averages; MAE-DFER: summary (the published scripts' `region`), tokens (`org`) or all."""
-    size: int = 160
-    """Side of the clips in pixels."""
+    size: int | None = None
+    """Side of the clips in pixels; 160 by default."""
     to: Annotated[tuple[Literal["official"], Path] | None, tyro.conf.arg(metavar="official FILE")] = None
     """Write the model folder as the authors' code would, to FILE."""
 
@@ -51,7 +51,8 @@ def main(argv: list[str]) -> int:
         return 0
     assert args.as_
     assert args.out
-    options = ConvertOptions(args.as_, args.num_classes, args.labels, args.pool, args.size)
+    size = {} if args.size is None else {"size": args.size}
+    options = ConvertOptions(args.as_, args.num_classes, args.labels, args.pool, **size)
     show(convert_official(args.source, args.out, options), args.out)
     return 0
 
@@ -61,8 +62,10 @@ def check(args: Convert) -> None:
     from mien.types import UserError
 
     given = [name for name, value in (("--as", args.as_), ("--out", args.out)) if value is not None]
-    if args.to and given:
-        raise UserError(f"--to official writes one file: leave out {', '.join(given)}")
+    of_a_file = {"--labels": args.labels, "--num-classes": args.num_classes, "--pool": args.pool, "--size": args.size}
+    unused = [*given, *(name for name, value in of_a_file.items() if value is not None)]
+    if args.to and unused:
+        raise UserError(f"--to official writes the model folder as it is to one file: leave out {', '.join(unused)}")
     if not args.to and len(given) < 2:
         raise UserError(
             "give --as NAME and --out DIR to read a published checkpoint, or --to official FILE to write one"

@@ -26,6 +26,7 @@ from mien.models.convert_file import read_state, some
 from mien.models.convert_keys import ROOT, bare, official_key
 from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
 from mien.tasks.classify import ClassifyConfig
+from mien.tasks.regress import RegressConfig
 from mien.types import CropContract, Geometry, LabelSpec, UserError, require
 
 PUBLISHED: dict[str, MaskedConfig] = {
@@ -140,7 +141,17 @@ def config_and_weights(
     with torch.device("meta"):
         own = config.build().state_dict()
     names = _fitted(own, found, isinstance(config, MaskedConfig), source, options.name)
+    if bad := [found[theirs][0] for theirs in names.values() if not _finite(found[theirs][1])]:
+        notes = [
+            *notes,
+            f"not finite (NaN or infinite numbers in it), so outputs are not either: {', '.join(sorted(bad))}",
+        ]
     return config, {ours: found[theirs][1] for ours, theirs in names.items()}, notes
+
+
+def _finite(values: Tensor) -> bool:
+    low, high = values.aminmax()  # takes no memory; NaN is both
+    return bool(low.isfinite() and high.isfinite())
 
 
 def _check_out(out: Path) -> None:
@@ -205,8 +216,8 @@ def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
         f"--pool {pool}: {options.name} classifiers average tokens",
     )
     labels = LABELS[options.labels] if options.labels else None
-    head = found["head.weight"][1].shape if "head.weight" in found else ()
-    number = head[0] if len(head) == 2 else options.num_classes or 1
+    number = _num_classes(found, options)
+    require(number >= 1, f"{source} is a classifier of 0 classes: its head has no outputs; allowed are 1 or more")
     if options.num_classes not in (None, number):
         raise UserError(f"{source} has {number} classes, --num-classes says {options.num_classes}")
     if labels and len(labels.names) != number:
@@ -223,6 +234,14 @@ def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
     if not labels:
         notes.append(f"the file does not name its classes: give --labels {'|'.join(LABELS)} if it is one of these")
     return ClassifyConfig(spec=spec, encoder=encoder, pool=pool), notes
+
+
+def _num_classes(found: Found, options: ConvertOptions) -> int:
+    """Rows of the head's weight, else values of its bias, so that a damaged weight is the one thing that does not fit."""
+    for name, dims in (("head.weight", 2), ("head.bias", 1)):
+        if name in found and found[name][1].ndim == dims:
+            return found[name][1].shape[0]
+    return options.num_classes or 1
 
 
 def _family(found: Iterable[str]) -> type:
@@ -249,7 +268,7 @@ def _fitted(own: dict[str, Tensor], found: Found, pretraining: bool, source: Pat
         if theirs in found and found[theirs][1].shape != own[key].shape
     ]
     parts = [
-        f"{title} {len(items)} ({some(sorted(items))})"
+        f"{title} {len(items)} ({', '.join(sorted(items))})"
         for title, items in (("missing", missing), ("left over", left), ("of another shape", shapes))
         if items
     ]
@@ -279,6 +298,11 @@ def official_state(folder: ModelFolder) -> dict[str, Tensor]:
         UserError: a model that their code cannot hold.
     """
     config = folder.config
+    require(
+        not isinstance(config, RegressConfig),
+        f"{folder.path} is a regressor: the authors' form holds classifiers and pre-training models, not the names, range and "
+        "activation that its values need; give one of those",
+    )
     pretraining = isinstance(config, MaskedConfig)
     if not pretraining:
         require(

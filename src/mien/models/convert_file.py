@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickletools
 import re
+import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -39,6 +42,12 @@ HARMLESS = (
     "pathlib._local.WindowsPath",
 )
 
+TENSORS = re.compile(
+    r"torch\._utils\._rebuild_\w+|torch\.\w+|torch\.storage\.\w+|collections\.OrderedDict|_codecs\.encode"
+)
+"""What tensors are pickled as."""
+LEGACY_PICKLES = 5  # before torch 1.6: magic number, protocol, machine, the object, its storages' names
+
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors by name: of the entry ``model``, else ``module``, else of the file itself, as the published loaders look
@@ -63,6 +72,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     allowed = (torch.float32, torch.float16, torch.bfloat16)
     if others := [f"{k} ({v.dtype})" for k, v in data.items() if v.dtype not in allowed]:
         raise UserError(f"{path}: tensors of another type than float32, float16 or bfloat16: {some(others)}")
+    if others := [k for k, v in data.items() if v.layout != torch.strided or v.device.type != "cpu"]:
+        kinds = [f"{k} ({str(data[k].layout).removeprefix('torch.')}, {data[k].device.type})" for k in others]
+        raise UserError(f"{path}: tensors that are sparse or without values, where plain ones belong: {some(kinds)}")
     # Copies: nothing is left of the mapped file, and no two tensors share memory, which safetensors does not hold.
     return {str(k): v.detach().to(torch.float32, copy=True).contiguous() for k, v in data.items()}
 
@@ -84,7 +96,8 @@ def _unpickle(path: Path) -> Any:
     # Memory mapping leaves the optimizer's half of a file on the disk; the format before torch 1.6 cannot do it.
     mapped = zipfile.is_zipfile(path)
     try:
-        with torch.serialization.safe_globals([(Forgotten, name) for name in HARMLESS]):
+        with torch.serialization.safe_globals([(Forgotten, name) for name in HARMLESS]), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of newer pickles: `_why` says it where one is not read
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except OSError:
         raise
@@ -94,12 +107,54 @@ def _unpickle(path: Path) -> Any:
 
 def _why(path: Path, error: Exception) -> str:
     """What torch's message means for the person at the keyboard."""
-    if found := re.search(r"GLOBAL (\S+)", str(error)):
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    protocol, names = _globals(path)
+    strangers = [n for n in names if n not in HARMLESS and not TENSORS.fullmatch(n)]
+    if found or strangers:
         known = "argparse.Namespace, NumPy numbers, paths"
         return (
-            f"{path} holds {found[1]}, which is none of the harmless objects these checkpoints have besides tensors "
-            f"({known}): refused, nothing of it was run; ask for a file of tensors alone"
+            f"{path} holds {found[1] if found else some(strangers)}, which is none of the harmless objects these "
+            f"checkpoints have besides tensors ({known}): refused, nothing of it was run; ask for a file of tensors alone"
         )
+    if protocol > torch.serialization.DEFAULT_PROTOCOL:
+        return f"{path} is written in pickle protocol {protocol}: save it again with torch's default"
     first = next(iter(str(error).strip().splitlines()), "")[:200]
     said = f" ({first})" if isinstance(error, RuntimeError) else ""  # others are slips of the parser over garbage
     return f"{path} is no PyTorch checkpoint, or is damaged{said}: give the authors' .pth file"
+
+
+def _globals(path: Path) -> tuple[int, list[str]]:
+    """Pickle protocol of a file and what it names, for messages alone: read off its opcodes, nothing is made or run."""
+    protocol, names = 0, []
+    with suppress(Exception):  # garbage ends the list
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                entry = next(n for n in archive.namelist() if n.rpartition("/")[2] == "data.pkl")
+                with archive.open(entry) as file:
+                    return _named(file)
+        with open(path, "rb") as file:
+            for _ in range(LEGACY_PICKLES):
+                newer, more = _named(file)
+                protocol, names = max(protocol, newer), [*names, *more]
+    return protocol, names
+
+
+def _named(file: IO[bytes]) -> tuple[int, list[str]]:
+    """Protocol and globals of one pickle. A global of protocol 4 is the two strings before it, which may come from the memo."""
+    protocol, last = 0, ""
+    names: list[str] = []
+    strings: list[str] = []
+    memo: list[str] = []
+    operations: Any = pickletools.genops(file)
+    for op, value, _ in operations:
+        if op.name == "PROTO":
+            protocol = value
+        elif op.name == "GLOBAL":
+            names.append(value.replace(" ", "."))
+        elif op.name == "STACK_GLOBAL":
+            names.append(".".join(strings[-2:]))
+        elif op.name == "MEMOIZE":
+            memo.append(last)
+        last = value if "UNICODE" in op.name else memo[value] if op.name in ("BINGET", "LONG_BINGET") else ""
+        strings += [last] if last else []
+    return protocol, names
