@@ -67,15 +67,16 @@ class ModelFolder:
 
 
 def save_model(path: Path, model: nn.Module, config: Any, provenance: Provenance) -> None:
-    """Writes the folder; an existing one is replaced file by file, weights last."""
+    """Writes the folder. Nothing of an existing one is replaced before everything new is on the disk; the config goes last."""
     path.mkdir(parents=True, exist_ok=True)
     data = {"learner": to_json(config), "provenance": to_json(provenance)}
-    (path / "config.json").write_text(json.dumps(data, indent=1) + "\n")
-    (path / "README.md").write_text(model_card(config, provenance))
+    (path / "config.tmp").write_text(json.dumps(data, indent=1) + "\n")
+    (path / "README.tmp").write_text(model_card(config, provenance))
     state = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items()}
     save_file(state, path / "model.tmp", metadata={"format": "pt"})
     (path / "model.tmp").chmod(0o644)  # safetensors makes it its owner's alone
-    (path / "model.tmp").replace(path / "model.safetensors")
+    for name in ("model.safetensors", "README.md", "config.json"):
+        (path / name).with_suffix(".tmp").replace(path / name)
 
 
 def find_model(name: Path | str) -> Path:
