@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -27,6 +28,7 @@ class Reconstruct:
     """Share of masked tubes; that of pre-training by default."""
     seed: int = 0
     """Which clips and which masks."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 def main(argv: list[str]) -> int:
@@ -36,11 +38,13 @@ def main(argv: list[str]) -> int:
     from mien.data.video import VideoError
     from mien.models import load_folder
     from mien.predict.strips import as_reconstructor, clips_of_shards, clips_of_video, draw_strips, reconstruct
+    from mien.train.distributed import pick_device
     from mien.types import CropContract, UserError
 
     check(args)
+    device = pick_device(args.device)
     folder = load_folder(args.model)
-    model = as_reconstructor(args.model, folder.model)
+    model = as_reconstructor(args.model, folder.model).to(device)
     if (args.source / "manifest.parquet").is_file():
         clips = clips_of_shards(Shards(args.source), model, args.clips, args.seed)
     else:
