@@ -56,7 +56,7 @@ def table(measured: list[Any]) -> Any:
             (row.flops_pretrain, BILLION, row.paper_flops_pretrain_g),
         )
         latency = "" if row.latency_s is None else f"{1000 * row.latency_s:.0f}"
-        grid.add_row(row.name, f"{row.paper} {row.table}".strip(), *(_cell(*c) for c in counts), latency)
+        grid.add_row(row.name, f"{row.paper} {row.table}" if row.paper else "", *(_cell(*c) for c in counts), latency)
     return grid
 
 

@@ -51,12 +51,12 @@ def meta_clip(size: int, num_frames: int = 16, channels: int = 3) -> Tensor:
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of a paper's table, or a recipe of ours (paper ""). Paper numbers keep the printed digits: 30 is not 30.0."""
+    """A row of a paper's table, or a recipe of ours (paper None). Paper numbers keep the printed digits: 30 is not 30.0."""
 
     name: str
     method: MethodConfig
-    paper: str = ""
-    table: str = ""
+    paper: str | None = None
+    table: str | None = None
     params_m: float | None = None
     flops_g: float | None = None
     flops_pretrain_g: float | None = None
@@ -74,8 +74,8 @@ class Profile:
     """A measured row: counts, the paper's printed numbers (None where it prints none), seconds of a forward pass."""
 
     name: str
-    paper: str
-    table: str
+    paper: str | None
+    table: str | None
     params: int
     flops: int
     flops_pretrain: int | None
