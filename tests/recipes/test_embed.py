@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from mien.cli.main import run
 from mien.data.dataset import ClipSet
+from mien.data.manifest import Manifest
 from mien.data.sampling import test_indices as view_indices
 from mien.data.shards import Shards
 from mien.encoders.tpsbt import TPSBTConfig
@@ -63,6 +65,13 @@ def clip(shards: Shards, spec: LabelSpec, row: int, view: int) -> torch.Tensor:
     return torch.from_numpy(pixels).float().permute(3, 0, 1, 2)[None]
 
 
+def colours_of(picture: Path) -> set[tuple[int, ...]]:
+    """Colours of points: what is neither grey nor, at the rim of a point, a mixture of another colour with white."""
+    with Image.open(picture) as image:
+        counts = image.convert("RGB").getcolors(1 << 20) or []
+    return {c for n, c in counts if isinstance(c, tuple) and n > 100 and max(c) - min(c) > 40}
+
+
 def size_of(picture: Path) -> tuple[int, int]:
     with Image.open(picture) as image:
         return image.size
@@ -100,6 +109,19 @@ def test_features_of_a_pretraining_model_are_the_mean_of_its_tokens(tmp_path: Pa
         views = [loaded.encode(clip(Shards(shards), spec, 9, v)).mean(1) for v in (0, 1)]
     np.testing.assert_allclose(table["feature"][0].as_py(), torch.stack(views).mean(0)[0], atol=1e-4)
     assert not (out / "tsne.png").exists()  # three clips are too few for a picture
+
+
+def test_shards_without_labels_are_drawn_in_one_colour(tmp_path: Path, shards: Path, capsys):
+    bare, out = tmp_path / "bare", tmp_path / "out"
+    shutil.copytree(shards, bare)
+    Manifest(Manifest.read(shards).table.drop_columns("label")).write(bare)
+    for model in (pretrained(tmp_path / "pretrain", bare), classifier(tmp_path / "classify", bare)):
+        assert run(["embed", str(bare), "--model", str(model), "--out", str(out), "--device", "cpu"]) == 0
+        assert "no column to colour the picture by" in capsys.readouterr().out
+        schema = pq.read_schema(out / "features.parquet")
+        assert schema.names == ["clip_id", "source", "track", "subject", "split", "feature"]
+        assert json.loads(schema.metadata[b"mien"])["target"] is None
+        assert len(colours_of(out / "tsne.png")) == 1
 
 
 def test_bad_input_is_one_line(tmp_path: Path, shards: Path, capsys):
@@ -140,3 +162,15 @@ def test_tsne_separates_blobs_and_repeats(tmp_path: Path):
     draw_tsne(places, truth.astype(float).tolist(), "number", tmp_path / "classes.png", "")
     draw_tsne(places, rng.uniform(size=36).tolist(), "number", tmp_path / "scale.png", "")
     assert size_of(tmp_path / "classes.png") == size_of(tmp_path / "scale.png")
+
+
+def test_numbers_that_are_missing_are_grey_on_the_scale(tmp_path: Path):
+    places = np.random.default_rng(0).uniform(size=(40, 2))
+    numbers = [float(k) for k in range(36)]
+    draw_tsne(places[:36], numbers, "valence", tmp_path / "all.png", "")
+    draw_tsne(places, [*numbers, None, float("nan"), None, None], "valence", tmp_path / "some.png", "")
+    pictures = [np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("all.png", "some.png")]
+    # The scale on the right is the same; a legend of classes would be in its place.
+    np.testing.assert_array_equal(pictures[0][:, 860:], pictures[1][:, 860:])
+    grey = [(p == round(0.8 * 255)).all(axis=2).sum() for p in pictures]
+    assert grey[1] > grey[0] + 50

@@ -23,7 +23,7 @@ class Embed:
     out: Path
     """Folder to write to."""
     target: str | None = None
-    """Column that colours the picture; the classifier's target by default, or `label`."""
+    """Column that colours the picture; the classifier's target by default, or `label`, and one colour where there is none."""
     split: str | None = None
     """Only clips of this split, such as test."""
     picture_clips: int = 3000
@@ -51,6 +51,8 @@ def main(argv: list[str]) -> int:
     if result["contract_mismatch"]:
         print(f"note: {result['contract_mismatch']}")
     print(f"{result['clips']} clips, {result['dim']} numbers each -> {args.out / 'features.parquet'}")
+    if result["target"] is None:
+        print("note: no column to colour the picture by (--target)")
     drawn = (args.out / "tsne.png").is_file()
     print(args.out / "tsne.png" if drawn else "too few clips for a t-SNE picture")
     return 0

@@ -32,6 +32,7 @@ from mien.types import LabelSpec, UserError, require
 COLUMNS = ("clip_id", "source", "track", "subject", "split")
 VIEWS = 2  # of a pre-training model: the papers' number of test clips, as a classifier's default
 MIN_CLIPS, MAX_CLASSES = 5, 20
+GREY = "0.8"
 
 
 def view_of(folder: ModelFolder, rows: Manifest) -> tuple[View, int]:
@@ -120,7 +121,7 @@ def tsne(features: np.ndarray, seed: int) -> np.ndarray:
 
 def groups_of(values: Sequence[Any]) -> tuple[list[str], np.ndarray]:
     """Legend entries and the entry of each clip: the commonest classes, then "other" and "no label"."""
-    names = ["no label" if v is None or v == "" else str(v) for v in values]
+    names = ["no label" if v is None or v == "" or v != v else str(v) for v in values]
     counts = {n: names.count(n) for n in set(names) - {"no label"}}
     shown = sorted(sorted(counts, key=lambda n: (-counts[n], n))[:MAX_CLASSES])
     folded = [n if n in (*shown, "no label") else "other" for n in names]
@@ -128,22 +129,27 @@ def groups_of(values: Sequence[Any]) -> tuple[list[str], np.ndarray]:
     return entries, np.array([entries.index(n) for n in folded])
 
 
-def draw_tsne(places: np.ndarray, values: Sequence[Any], target: str, path: Path, title: str) -> None:
-    """The places ``[n, 2]`` coloured by the column's values: classes with a legend, many different numbers with a scale."""
+def draw_tsne(places: np.ndarray, values: Sequence[Any], target: str | None, path: Path, title: str) -> None:
+    """The places ``[n, 2]`` coloured by the column's values: classes with a legend, many different numbers with a scale, grey
+    where there is none. Without a target they have one colour."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 6.5), layout="constrained")
     axes = figure.add_subplot()
-    numbers = [v for v in values if isinstance(v, int | float) and v == v]
-    if len(numbers) == len(values) and len(set(numbers)) > MAX_CLASSES:
-        points = axes.scatter(*places.T, c=np.array(numbers, float), s=14, cmap="viridis")
+    given = np.array([v is not None and v == v for v in values], bool)
+    numbers = [v for v, there in zip(values, given, strict=True) if there]
+    if target is None:
+        axes.scatter(*places.T, s=14)
+    elif all(isinstance(v, int | float) for v in numbers) and len(set(numbers)) > MAX_CLASSES:
+        axes.scatter(*places[~given].T, color=GREY, s=14)
+        points = axes.scatter(*places[given].T, c=np.array(numbers, float), s=14, cmap="viridis")
         figure.colorbar(points, ax=axes, label=target, shrink=0.8)
     else:
         entries, index = groups_of(values)
         colors = colormaps["tab20" if len(entries) > 10 else "tab10"]
         for k, name in enumerate(entries):
-            color = "0.8" if name == "no label" else colors(k % colors.N)
+            color = GREY if name == "no label" else colors(k % colors.N)
             axes.scatter(*places[index == k].T, color=color, s=14, label=f"{name} ({(index == k).sum()})")
         axes.legend(title=target, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.set(xticks=[], yticks=[], title=title)
@@ -165,7 +171,8 @@ def embed(
     """Writes ``features.parquet`` and ``tsne.png`` to `out`; returns what is in the Parquet file's metadata.
 
     Args:
-        target: column that colours the picture; None takes the classifier's target, or ``label``.
+        target: column that colours the picture; None takes the classifier's target, or ``label``, and one colour where the
+            manifest has no such column.
         split: only rows whose split says so.
         picture_clips: at most so many clips are drawn, picked by the seed: t-SNE takes minutes for ten thousand.
 
@@ -182,8 +189,9 @@ def embed(
         where = f" with split {split!r}" if split is not None else ""
         raise UserError(f"{shards.root} holds no clip with a face{where}: look at manifest.parquet")
     spec: LabelSpec | None = getattr(folder.config, "spec", None)
-    target = target or (spec.target if spec and spec.kind == "categorical" else spec.names[0] if spec else "label")
-    values = rows.column(target)
+    usual = spec.target if spec and spec.kind == "categorical" else spec.names[0] if spec else "label"
+    target = target or (usual if usual in rows.table.column_names else None)
+    values = rows.column(target) if target else [None] * len(rows)
     features = embed_rows(folder, shards, rows, batch_size, device or torch.device("cpu"))
     provenance = {
         "mien": __version__, "model": str(folder.path), "checkpoint_hash": folder.hash, "data": str(shards.root),
