@@ -77,6 +77,31 @@ def test_commands_of_the_pages_exist(page: Path, line: str):
     assert {w.split("=")[0] for w in words if w.startswith("-")} <= allowed
 
 
+def test_the_code_that_papers_are_mapped_to_exists():
+    """Every `file.py` and every name after it in the tables "Paper to code"."""
+    source = ROOT / "src" / "mien"
+    everything = "\n".join(path.read_text() for path in source.rglob("*.py"))
+    seen = 0
+    for page in (ROOT / "docs" / "methods").glob("*.md"):
+        rows = [line for line in section(page, "Paper to code").splitlines() if line.startswith("|")][2:]
+        for row in rows:
+            for code in re.findall(r"`([^`]+)`", row.split("|")[-2]):
+                if code.endswith(".py"):
+                    assert (source / code).is_file(), f"{page.name}: {code}"
+                elif re.fullmatch(r"[\w.]+", code):
+                    owner, _, member = code.rpartition(".")
+                    body = class_body(everything, owner) if owner else everything
+                    assert re.search(rf"(?:def|class) {member}\b|self\.{member} =", body), f"{page.name}: {code}"
+                    seen += 1
+    assert seen > 20
+
+
+def class_body(text: str, name: str) -> str:
+    """Source of a class of this name; "" where there is none."""
+    found = re.search(rf"^class {name}\b.*?(?=^\S(?!\s*$)|\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[0] if found else ""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_and_pictures_are_there(page: Path):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", FENCED.sub("", page.read_text()))
