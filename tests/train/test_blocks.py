@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo.utils
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -89,3 +90,27 @@ def test_compiled_blocks_compute_the_same():
     for name, gradient in gradients.items():
         torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6)
     assert compiled.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
+@pytest.mark.parametrize("recompute_first", [True, False])
+def test_many_blocks_of_one_kind_are_all_compiled(recompute_first: bool):
+    """Ten rates of dropped paths: beyond torch's limit of eight compilations of one function, where it would give up."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    plain, compiled = pair(ViTConfig(dim=32, num_heads=2, depth=10, drop_path=0.5))
+    for change in (
+        (recompute_activations, compile_eagerly) if recompute_first else (compile_eagerly, recompute_activations)
+    ):
+        change(compiled)
+    loss, gradients, kept = step(plain)
+    again, others, left = step(compiled)
+    assert torch.equal(again, loss)
+    assert all(torch.equal(others[n], gradients[n]) for n in gradients)
+    assert left < kept / 2
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 10
+
+
+def compile_eagerly(learner: nn.Module) -> None:
+    compile_blocks(learner, backend="eager")
