@@ -318,9 +318,9 @@ def environment() -> dict[str, str]:
 def test_a_killed_run_goes_on_without_loss_or_doubles(tmp_path, kill):
     videos, out = tmp_path / "v", tmp_path / "out"
     videos.mkdir()
-    frames = pictures(40)
+    frames = pictures(40)  # long enough that the run cannot end before the signal comes, also on a busy machine
     for k in range(16):
-        write(videos / f"{k:02d}.mp4", [frames[(i + k) % 40] for i in range(100 + k)])
+        write(videos / f"{k:02d}.mp4", [frames[(i + k) % 40] for i in range(300 + k)])
     run = command(videos, "--out", out, "--crop", "none", "--size", "64", "--workers", "2")
     process = subprocess.Popen(run, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while process.poll() is None and len(list(out.glob("parts/*.parquet"))) < 2:
@@ -335,7 +335,7 @@ def test_a_killed_run_goes_on_without_loss_or_doubles(tmp_path, kill):
     again = subprocess.run(run, env=environment(), capture_output=True, text=True, check=True)
     assert "finished before" in again.stdout
     rows = Manifest.read(out).rows()
-    assert [(r["clip_id"], r["num_frames"]) for r in rows] == [(f"{k:02d}.mp4/0/0", 100 + k) for k in range(16)]
+    assert [(r["clip_id"], r["num_frames"]) for r in rows] == [(f"{k:02d}.mp4/0/0", 300 + k) for k in range(16)]
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
     shards = Shards(out)
     for row in rows:

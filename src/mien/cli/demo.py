@@ -39,7 +39,7 @@ class Demo:
     clips: int = 720
     subjects: int = 144
     pretrain_steps: int = 800
-    finetune_steps: int = 400
+    finetune_steps: int = 250
     label_fraction: float = 0.5
     """Share of the training clips whose label is used."""
     workers: int = 2
