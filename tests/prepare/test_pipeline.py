@@ -314,6 +314,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
 
 
+def heed_interrupts() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_without_loss_or_doubles(tmp_path, kill):
     videos, out = tmp_path / "v", tmp_path / "out"
@@ -322,7 +327,9 @@ def test_a_killed_run_goes_on_without_loss_or_doubles(tmp_path, kill):
     for k in range(16):
         write(videos / f"{k:02d}.mp4", [frames[(i + k) % 40] for i in range(300 + k)])
     run = command(videos, "--out", out, "--crop", "none", "--size", "64", "--workers", "2")
-    process = subprocess.Popen(run, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        run, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+    )
     while process.poll() is None and len(list(out.glob("parts/*.parquet"))) < 2:
         time.sleep(0.002)
     process.send_signal(kill)
