@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -108,8 +109,10 @@ class ClipTask(nn.Module):
         """A clip gives the head's outputs; a batch of the loader the loss."""
         return self.outputs(batch) if isinstance(batch, Tensor) else self.loss(batch)
 
+    @abstractmethod
     def loss(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """``{"loss": scalar with gradient, ...detached scalars for the log}`` of a batch of the loader."""
+        ...
 
     def train(self, mode: bool = True) -> ClipTask:
         super().train(mode)
