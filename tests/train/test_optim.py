@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mien.encoders.tpsbt import TPSBTConfig, tpsbt_base
 from mien.tasks.classify import ClassifyConfig
 from mien.train.checkpoint import load_checkpoint, save_checkpoint
 from mien.train.loop import TrainConfig
-from mien.train.optim import OptimConfig, build_optimizer, layer_scales, set_lr
+from mien.train.optim import OptimConfig, Rates, build_optimizer, layer_scales, rates, set_rates
 from mien.train.schedule import warmup_cosine
 from mien.types import LabelSpec, UserError
 
@@ -46,8 +48,54 @@ def test_one_dimensional_tensors_are_not_decayed():
     assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == sum(
         p.numel() for p in model.parameters()
     )
-    set_lr(optimizer, 2.0)
+    set_rates(optimizer, Rates(lr=2.0, peak_lr=3.0, weight_decay=0.05))
     assert {g["lr"] for g in optimizer.param_groups} == {2.0 * 0.75**k for k in range(23)}
+
+
+class Siamese(nn.Module):
+    constant_lr = ("predictor.",)
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.predictor = nn.Linear(3, 2), nn.Linear(2, 2)
+
+
+def test_a_predictor_may_keep_the_peak_rate():
+    model = Siamese()
+    optimizer = build_optimizer(model, OptimConfig(kind="sgd"))
+    set_rates(optimizer, Rates(lr=0.5, peak_lr=2.0, weight_decay=0.1))
+    lr = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert {lr[id(p)] for p in model.encoder.parameters()} == {0.5}
+    assert {lr[id(p)] for p in model.predictor.parameters()} == {2.0}
+
+
+def test_rates_of_a_step():
+    """Warm-up from a tenth (official.md 8.3) and DINO's weight decay, 0.04 to 0.4 along half a cosine (9.6)."""
+    config = OptimConfig(lr=1.0, min_lr=0.0, warmup_from=0.1, weight_decay=0.04, final_weight_decay=0.4)
+    first, middle, last = (rates(config, step, 100, 11, 0.5) for step in (0, 50, 100))
+    assert (first.lr, first.peak_lr, first.weight_decay) == pytest.approx((0.05, 0.5, 0.04))
+    assert rates(config, 5, 100, 11, 0.5).lr == pytest.approx(0.5 * 0.55)
+    assert middle.weight_decay == pytest.approx(0.22)
+    assert last.weight_decay == pytest.approx(0.4)
+
+
+def test_lars_against_its_formula():
+    """Two steps by hand in NumPy (You et al. 2017, official.md 9.5); the bias takes the plain gradient."""
+    model = nn.Linear(3, 2)
+    w, b = model.weight.detach().numpy().copy(), model.bias.detach().numpy().copy()
+    optimizer = build_optimizer(model, OptimConfig(kind="lars", weight_decay=0.1))
+    velocity, velocity_b = np.zeros_like(w), np.zeros_like(b)
+    for step in range(2):
+        g, gb = np.full_like(w, 0.5 + step), np.full_like(b, 0.25)
+        model.weight.grad, model.bias.grad = torch.from_numpy(g.copy()), torch.from_numpy(gb.copy())
+        set_rates(optimizer, Rates(lr=2.0, peak_lr=2.0, weight_decay=0.1))
+        optimizer.step()
+        g = g + 0.1 * w
+        velocity = 0.9 * velocity + 1e-3 * np.linalg.norm(w) / np.linalg.norm(g) * g
+        velocity_b = 0.9 * velocity_b + gb
+        w, b = w - 2.0 * velocity, b - 2.0 * velocity_b
+    np.testing.assert_allclose(model.weight.detach().numpy(), w, rtol=1e-5)
+    np.testing.assert_allclose(model.bias.detach().numpy(), b, rtol=1e-5)
 
 
 def test_the_newest_whole_checkpoint_is_loaded(tmp_path):

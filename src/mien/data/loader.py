@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -43,6 +43,7 @@ class ClipLoader:
         workers: decoding threads; 0 decodes in the caller's.
         targets: by name, arrays whose first axis runs over the rows of `clips`.
         weights: [rows] how often a row is drawn, with replacement; None takes every row once an epoch.
+        order: the rows of an epoch in place of a permutation of all, as many in each; not with `weights`.
         pin: page-locked frames, for training on a GPU.
     """
 
@@ -59,13 +60,15 @@ class ClipLoader:
         workers: int = 2,
         targets: Mapping[str, np.ndarray] | None = None,
         weights: np.ndarray | None = None,
+        order: Callable[[int], np.ndarray] | None = None,
         pin: bool = False,
     ):
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
         self._weights = None if weights is None else weights / weights.sum()
         self.num_clips, self.clip_ids, self.accumulate = len(clips), clips.clip_ids, accumulate
         self._batches = _Batches(Reader(clips, dict(views), seed, strict=False), workers, targets or {}, pin)
-        self._order = lru_cache(maxsize=4)(self._permutation)
+        self._order = lru_cache(maxsize=4)(order or self._permutation)
+        self.epoch_clips = len(self._order(0)) if order else len(clips)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         rng = generator("order", self.seed, epoch)
@@ -77,7 +80,7 @@ class ClipLoader:
         """This rank's samples of one step."""
         total = self.batch_size * self.world
         whole = total * self.accumulate
-        used = self.num_clips // whole * whole or self.num_clips  # what of a permutation is seen
+        used = self.epoch_clips // whole * whole or self.epoch_clips  # what of a permutation is seen
         first = step * total + self.rank * self.batch_size
         places = (divmod(p, used) for p in range(first, first + self.batch_size))
         return [Sample(epoch, int(self._order(epoch)[place])) for epoch, place in places]
@@ -148,9 +151,9 @@ def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device 
     """Moves a batch to the device and augments it there.
 
     Returns:
-        ``{view name: float32 [B, C, T, size, size], "keep": int64 [B, K] where the view "clip" has a mask
-        ("keep_<name>" for other views), "values": float32 [B, T, K] where a view has per-frame targets, everything else as
-        it was, on the device}``.
+        ``{view name: float32 [B, C, T, size, size] (a transform with several results gives each its own name), "keep": int64
+        [B, K] where the view "clip" has a mask ("keep_<name>" for other views), "values": float32 [B, T, K] where a view has
+        per-frame targets, everything else as it was, on the device}``.
     """
     ready: Batch = {}
     for key, value in batch.items():
@@ -160,7 +163,8 @@ def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device 
         params = dict(value)
         if "frame_targets" in params:
             ready["values"] = params.pop("frame_targets").to(device, non_blocking=True)
-        ready[key] = views[key].apply(params.pop("frames").to(device, non_blocking=True), params)
+        made = views[key].apply(params.pop("frames").to(device, non_blocking=True), params)
+        ready |= made if isinstance(made, dict) else {key: made}
         if "keep" in params:
             ready["keep" if key == "clip" else f"keep_{key}"] = params["keep"].to(device, non_blocking=True)
     return ready

@@ -22,6 +22,23 @@ class Mask(Protocol):
         ...
 
 
+class Transform(Protocol):
+    """From stored frames to what a model sees: `transforms.augment.Augment`, or several views of the same frames at once."""
+
+    @property
+    def grey(self) -> bool:
+        """One channel is decoded."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Parameters of one sample, each of fixed shape."""
+        ...
+
+    def apply(self, frames: Tensor, params: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        """uint8 [B, T, H, W, C] to normalised float32 [B, C, T, size, size], or several of these by name."""
+        ...
+
+
 @dataclass(frozen=True)
 class View:
     """One look at a clip. Everything random is drawn from the generator it is given."""
@@ -29,7 +46,7 @@ class View:
     num_frames: int = 16
     stride: int = 4
     policy: Policy = "train"
-    augment: Augment = field(default_factory=Augment)
+    augment: Transform = field(default_factory=Augment)
     mask: Mask | None = None
     frame_period_s: float | None = None
     """Sample by time, as if filmed with this frame period; None counts stored frames, whatever their rate."""
@@ -58,10 +75,10 @@ class View:
         return np.stack([clip.target(name)[positions] for name in self.frame_targets], axis=1)
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Parameters of one sample, each of fixed shape: `keep` int64 [K] with a mask, and `Augment.draw`'s."""
+        """Parameters of one sample, each of fixed shape: `keep` int64 [K] with a mask, and the transform's."""
         keep = {} if self.mask is None else {"keep": self.mask.draw(rng)}
         return keep | self.augment.draw(rng)
 
-    def apply(self, frames: Tensor, params: dict[str, Tensor]) -> Tensor:
-        """uint8 [B, T, H, W, C] to normalised float32 [B, C, T, size, size]."""
+    def apply(self, frames: Tensor, params: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        """uint8 [B, T, H, W, C] to normalised float32 [B, C, T, size, size], or several of these by name."""
         return self.augment.apply(frames, params)

@@ -14,3 +14,7 @@ class Method(Learner, Protocol):
     def views(self) -> dict[str, View]:
         """What the loader must produce, by name."""
         ...
+
+    def held_out_views(self) -> dict[str, View]:
+        """The same for the loss on held-out clips: what only makes training harder may be left out."""
+        ...

@@ -110,6 +110,12 @@ class MaskedAutoencoder(nn.Module):
         augment = Augment(size=c.size, crop="multi_scale", scales=c.scales, mean=c.mean, std=c.std, grey=grey)
         return {"clip": View(c.num_frames, c.stride, "pretrain", augment, c.mask())}
 
+    def held_out_views(self) -> dict[str, View]:
+        """Without random crops."""
+        c = self.config
+        augment = Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
+        return {"clip": View(c.num_frames, c.stride, "pretrain", augment, c.mask())}
+
     def visible(self, out: EncoderOutput) -> Tensor:
         """What of the encoder's output is decoded: of a pyramid, all stages added up."""
         return out.fused()

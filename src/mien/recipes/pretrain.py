@@ -92,29 +92,30 @@ def _clip_set(shards: Sequence[Shards], rows: Sequence[Manifest]) -> ClipSet:
 def held_out_loss(
     learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World
 ) -> Evaluator | None:
-    """Masked loss on held-out clips, and that of predicting zeros on the same clips and masks."""
+    """The learner's numbers on held-out clips; for masked autoencoders also those of predicting zeros."""
     count = sum(map(len, rows))
     if not count:
         return None
-    views = {
-        name: replace(view, augment=replace(view.augment, crop="none", flip=0.0))
-        for name, view in learner.views().items()
-    }
+    views = learner.held_out_views()
     shares = [min(len(m), max(1, HELD_OUT_CLIPS * len(m) // count)) for m in rows]
     rng = generator("held out clips", 0)
     limited = [m.take(sorted(rng.permutation(len(m))[:n])) if len(m) else m for m, n in zip(rows, shares, strict=True)]
     loader = EvalLoader(_clip_set(shards, limited), views, batch_size, strict=False)
 
     def call(module: Any) -> dict[str, float]:
-        total, clips = torch.zeros(2, dtype=torch.float64), 0
+        sums: dict[str, float] = {}
+        clips = 0
         with torch.inference_mode():
             for batch in loader:
-                out = module(prepare_batch(batch, views, where.device))
                 n = len(batch["index"])
-                total += n * torch.stack([out["loss"], out["zero_loss"]]).double().cpu()
+                out = module(prepare_batch(batch, views, where.device))
+                for name, value in out.items():
+                    sums[name] = sums.get(name, 0.0) + n * float(value)
                 clips += n
-        loss, zero = (total / clips).tolist()
-        return {"held_out_loss": loss, "held_out_zero_loss": zero, "held_out_ratio": loss / zero}
+        means = {f"held_out_{name}": value / clips for name, value in sums.items()}
+        if zero := means.get("held_out_zero_loss"):
+            means["held_out_ratio"] = means["held_out_loss"] / zero
+        return means
 
     return Evaluator(every=0, call=call)
 

@@ -22,8 +22,7 @@ from mien.train.blocks import compile_blocks, recompute_activations
 from mien.train.checkpoint import load_checkpoint, save_checkpoint
 from mien.train.distributed import World, distribute, unsynchronised
 from mien.train.log import RunLog
-from mien.train.optim import OptimConfig, build_optimizer, set_lr
-from mien.train.schedule import warmup_cosine
+from mien.train.optim import OptimConfig, Rates, build_optimizer, rates, set_rates
 from mien.types import Interrupted, UserError, option, require
 
 
@@ -136,9 +135,8 @@ class _Trainer:
         self._pending: list[dict[str, Tensor]] = []
         self._pending_index: list[Tensor] = []
 
-    def lr(self, step: int) -> float:
-        scale = self.config.batch_size / 256
-        return warmup_cosine(step, self.schedule, self.warmup, self.optim.lr * scale, self.optim.min_lr * scale)
+    def rates(self, step: int) -> Rates:
+        return rates(self.optim, step, self.schedule, self.warmup, self.config.batch_size / 256)
 
     def load(self) -> None:
         state = load_checkpoint(self.out / "checkpoints")
@@ -157,7 +155,7 @@ class _Trainer:
         """One optimizer step over `accumulate` micro-batches."""
         config, outputs = self.config, []
         self.learner.train()
-        set_lr(self.optimizer, self.lr(self.step))
+        set_rates(self.optimizer, self.rates(self.step))
         for micro in range(config.accumulate):
             batch = next(batches)
             torch.manual_seed(mix("step", config.seed, self.step, micro, self.world.rank))
@@ -187,7 +185,7 @@ class _Trainer:
                 rows = torch.cat(indices).tolist()
                 raise UserError(f"step {first + i}: {values} is not finite; manifest rows since step {first}: {rows}")
             if log:
-                log.write(first + i, **values, lr=self.lr(first + i - 1))
+                log.write(first + i, **values, lr=self.rates(first + i - 1).lr)
         return table[-1][names.index("loss")]
 
 
@@ -255,7 +253,7 @@ def _run(
             if log:
                 log.write(run.step, clips_per_s=speed)
                 left = (run.total - run.step) * config.batch_size / max(speed, 1e-9)
-                log.show(run.step, loss, run.lr(run.step - 1), speed, left)
+                log.show(run.step, loss, run.rates(run.step - 1).lr, speed, left)
         for evaluator in evaluate:
             _evaluate(run, evaluator, log, keep_best)
             last_show = time.monotonic()

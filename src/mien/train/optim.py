@@ -1,13 +1,16 @@
-"""AdamW with the parameter groups of the masked family."""
+"""Optimizers of the papers, with the parameter groups of each learner."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from mien.train.lars import LARS
+from mien.train.schedule import warmup_cosine
 from mien.types import require
 
 
@@ -15,19 +18,30 @@ from mien.types import require
 class OptimConfig:
     """Learning rates are per 256 clips and scale linearly with the global batch (SVFAP 4.1.2)."""
 
+    kind: Literal["adamw", "sgd", "lars"] = "adamw"
+    """AdamW for Transformers; SGD and LARS with momentum for the ResNets of the contrastive papers."""
     lr: float = 3e-4
     min_lr: float = 1e-5
+    warmup_from: float = 0.0
+    """The warm-up begins with this share of the learning rate."""
     betas: tuple[float, float] = (0.9, 0.95)
+    """Of AdamW."""
+    momentum: float = 0.9
+    """Of SGD and LARS."""
     weight_decay: float = 0.05
+    final_weight_decay: float | None = None
+    """The weight decay goes there along half a cosine (DINO); None keeps it."""
     layer_decay: float | None = None
     """Factor per encoder layer below the head at fine-tuning; 0.75 in the published recipe."""
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("lr", "min_lr", "weight_decay"):
-            require(
-                getattr(self, name) >= 0, f"--optim.{name.replace('_', '-')} {getattr(self, name):g}: give 0 or more"
-            )
+        for name in ("lr", "min_lr", "weight_decay", "final_weight_decay"):
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"--optim.{name.replace('_', '-')} {value}: give 0 or more")
+        for name in ("warmup_from", "momentum"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"--optim.{name.replace('_', '-')} {value:g}: give a number from 0 to below 1")
         require(all(0 <= b < 1 for b in self.betas), f"--optim.betas {self.betas}: give two numbers from 0 to below 1")
         decay, norm = self.layer_decay, self.clip_norm
         require(decay is None or 0 < decay <= 1, f"--optim.layer-decay {decay}: give a number above 0 and up to 1")
@@ -47,27 +61,55 @@ def layer_scales(learner: Any, layer_decay: float | None) -> dict[str, float]:
     return scales
 
 
-def build_optimizer(learner: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """One group per (learning-rate factor, decayed or not). Not decayed are 1-D tensors and what the learner names in
-    `undecayed` (official.md 4.1)."""
+def build_optimizer(learner: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """One group per (learning-rate factor, decayed or not, scheduled or not). Not decayed are 1-D tensors and what the
+    learner names in `undecayed` (official.md 4.1); what it names in `constant_lr` keeps the peak rate (SimSiam's predictor).
+    """
     scales = layer_scales(learner, config.layer_decay)
     undecayed: frozenset[str] = getattr(learner, "undecayed", frozenset())
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    constant: tuple[str, ...] = getattr(learner, "constant_lr", ())
+    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
             decayed = parameter.ndim > 1 and name not in undecayed
-            groups.setdefault((scales[name], decayed), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": params, "scale": scale, "weight_decay": config.weight_decay if decayed else 0.0}
-            for (scale, decayed), params in groups.items()
-        ],
-        lr=0.0,
-        betas=config.betas,
-        fused=True,
-    )
+            groups.setdefault((scales[name], decayed, name.startswith(constant or "\0")), []).append(parameter)
+    settings = [
+        {
+            "params": params,
+            "scale": scale,
+            "decayed": decayed,
+            "constant": fixed,
+            "weight_decay": config.weight_decay * decayed,
+        }
+        for (scale, decayed, fixed), params in groups.items()
+    ]
+    if config.kind == "adamw":
+        return torch.optim.AdamW(settings, lr=0.0, betas=config.betas, fused=True)
+    if config.kind == "sgd":
+        return torch.optim.SGD(settings, lr=0.0, momentum=config.momentum)
+    return LARS(settings, momentum=config.momentum)
 
 
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+@dataclass(frozen=True)
+class Rates:
+    """What the schedule says for one step."""
+
+    lr: float
+    peak_lr: float
+    weight_decay: float
+
+
+def rates(config: OptimConfig, step: int, total: int, warmup: int, scale: float) -> Rates:
+    """Of a step; `scale` is the global batch over 256. The weight decay runs over the whole schedule, warm-up included."""
+    peak = config.lr * scale
+    lr = warmup_cosine(step, total, warmup, peak, config.min_lr * scale, config.warmup_from)
+    decay, final = config.weight_decay, config.final_weight_decay
+    if final is not None:
+        decay = final + 0.5 * (decay - final) * (1 + math.cos(math.pi * step / max(1, total)))
+    return Rates(lr, peak, decay)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, now: Rates) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["scale"]
+        group["lr"] = (now.peak_lr if group["constant"] else now.lr) * group["scale"]
+        group["weight_decay"] = now.weight_decay * group["decayed"]
