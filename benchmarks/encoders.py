@@ -242,7 +242,7 @@ def classifier(name: str) -> Classifier:
     spec = LabelSpec(tuple("abcdefg"), "categorical", num_frames=FRAMES, stride=4, size=SIZE)
     encoder = MODELS[name]()
     with torch.device("meta"):
-        model = Classifier(ClassifyConfig(spec, encoder, encoder_pool(encoder)))
+        model = Classifier(ClassifyConfig(spec, encoder, encoder.pools[0]))
     model.to_empty(device="cpu")
     rng = torch.Generator().manual_seed(0)
     for key, p in model.named_parameters():
@@ -250,10 +250,6 @@ def classifier(name: str) -> Classifier:
         if p.ndim == 1 and key.endswith("weight"):
             p.data.add_(1)
     return model
-
-
-def encoder_pool(encoder: Any) -> Any:
-    return getattr(encoder, "default_pool", "tokens")
 
 
 def training(model: nn.Module, clip: Tensor, context: Callable[[], AbstractContextManager[Any]]) -> Callable[[], Any]:
