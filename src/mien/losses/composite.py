@@ -1,0 +1,122 @@
+"""SS-VAERR's composite loss: ``w_ccc (1 - CCC) + w_mse MSE + w_ce CE + w_ncce nCCE`` for each target (its Eq. 6).
+
+Misprints corrected: Eq. 6 adds CCC itself, where the text before Eq. 1 says that 1 - CCC is the loss; Eq. 1 has the sum of the
+means (`regression.ccc`), Eq. 4 no minus sign (`ordinal.cost_sensitive`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mien.losses.ordinal import cost_sensitive, cross_entropy, nearest_centroid, uniform_bins
+from mien.losses.regression import ccc
+from mien.types import require
+
+Over = Literal["batch", "segment"]
+Weights = tuple[float, ...]
+TERMS = ("ccc", "mse", "ce", "ncce")
+
+
+@dataclass(frozen=True)
+class CompositeLoss:
+    """Weights of the four terms: one number for all targets, or one for each.
+
+    `ccc_over`: "batch" takes the concordance over all annotated frames of the batch, "segment" that of each segment, then their
+    mean; the paper does not say. The default is the batch: the score is a concordance over concatenated videos, and within a
+    segment in which the rating hardly moves every prediction's concordance is near 0, so such segments only add noise.
+    """
+
+    ccc: Weights = (1.0,)
+    mse: Weights = (0.0,)
+    ce: Weights = (0.0,)
+    ncce: Weights = (0.0,)
+    ccc_over: Over = "batch"
+
+    def check(self, num_targets: int) -> None:
+        """Raises UserError for weights that do not fit the targets."""
+        for term in TERMS:
+            weights = getattr(self, term)
+            listed = " ".join(f"{w:g}" for w in weights)
+            fits = len(weights) in (1, num_targets) and all(w >= 0 for w in weights)
+            require(
+                fits, f"--w-{term} {listed}: give one weight of 0 or more, or one for each of {num_targets} targets"
+            )
+        for k in range(num_targets):
+            weight = sum(self.weight(term, k) for term in TERMS)
+            require(weight > 0, f"target {k + 1} has no loss: give one of --w-{' --w-'.join(TERMS)} a weight above 0")
+
+    def weight(self, term: str, target: int) -> float:
+        weights: Weights = getattr(self, term)
+        return weights[0] if len(weights) == 1 else weights[target]
+
+    def uses(self, term: str) -> bool:
+        return any(w > 0 for w in getattr(self, term))
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """How numbers become classes.
+
+    Args:
+        bounds: of the uniform bins. num_bins: of them.
+        centroids: ``[K, L]`` of the clusters of each target, rising; () where nCCE is not used.
+    """
+
+    bounds: tuple[float, float] = (-1.0, 1.0)
+    num_bins: int = 20
+    centroids: tuple[Weights, ...] = ()
+
+
+def concordance_loss(prediction: Tensor, target: Tensor, over: Over) -> Tensor:
+    """1 - CCC of one target, ``[B, T]`` each; 0 where no segment (or the batch) has two annotated frames."""
+    known = target.isfinite()
+    filled = torch.where(known, target, prediction.detach())
+    columns = (x.reshape(-1, 1) if over == "batch" else x.T for x in (prediction, filled, known))
+    found = 1 - ccc(*columns)
+    counted = (known.sum().reshape(1) if over == "batch" else known.sum(1)) >= 2
+    return torch.where(counted, found, 0.0).sum() / counted.sum().clamp(min=1)
+
+
+def composite_loss(
+    loss: CompositeLoss, discrete: Discrete, values: Tensor, logits: dict[str, Tensor], target: Tensor
+) -> dict[str, Tensor]:
+    """Mean over the targets of the weighted sum, as ``loss``, and the mean of each term that is used, unweighted.
+
+    Args:
+        values: ``[B, T, K]`` predicted numbers.
+        logits: ``[B, T, K, L]`` by term, for "ce" and "ncce" where they are used.
+        target: ``[B, T, K]``; NaN is not annotated.
+    """
+    values, target, count = values.float(), target.float(), target.shape[-1]
+    terms = [term for term in TERMS if loss.uses(term)]
+    each = {term: [_term(term, loss, discrete, values, logits, target, k) for k in range(count)] for term in terms}
+    weighted = [loss.weight(term, k) * each[term][k] for term in terms for k in range(count)]
+    found = {"loss": torch.stack(weighted).sum() / count}
+    return found | {term: torch.stack(each[term]).mean().detach() for term in terms}
+
+
+def _term(
+    term: str,
+    loss: CompositeLoss,
+    discrete: Discrete,
+    values: Tensor,
+    logits: dict[str, Tensor],
+    target: Tensor,
+    k: int,
+) -> Tensor:
+    """One term of target k."""
+    truth, known = target[..., k], target[..., k].isfinite()
+    if term == "ccc":
+        return concordance_loss(values[..., k], truth, loss.ccc_over)
+    if term == "mse":
+        square = (values[..., k] - torch.where(known, truth, values[..., k].detach())).square()
+        return square.sum() / known.sum().clamp(min=1)
+    scores = logits[term][..., k, :]
+    if term == "ce":
+        return cross_entropy(scores, uniform_bins(truth, discrete.bounds, discrete.num_bins), known)
+    centroids = values.new_tensor(discrete.centroids[k])
+    return cost_sensitive(scores, nearest_centroid(truth, centroids), centroids, known)
