@@ -90,3 +90,42 @@ def test_evaluation_never_augments():
     plain = config.build().plain_augment()
     assert plain.draw(np.random.default_rng(0)) == {}
     assert torch.equal(plain.apply(frames, {}), plain.apply(frames, {}))
+
+
+FRAMES = replace(TINY, spec=replace(SPEC, per="frame", target="expression"), class_weights=(1.0, 2.0, 0.5))
+
+
+def frames() -> dict:
+    """Two clips of 16 frames, of which five are annotated."""
+    values = torch.full((2, 16, 1), float("nan"))
+    values[0, :3, 0], values[1, 5:7, 0] = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([2.0, 2.0])
+    values[1, 9] = -1  # not annotated, as Aff-Wild2 writes it
+    return {"clip": batch()["clip"][:2], "values": values}
+
+
+def test_the_loss_of_frames_against_a_hand_computation():
+    torch.manual_seed(0)
+    model, data = FRAMES.build(), frames()
+    with torch.no_grad():
+        model.head.weight.mul_(1000)
+    out = model.train()(data)
+    logits = model(data["clip"]).detach().double().log_softmax(-1).numpy()
+    assert logits.shape == (2, 16, 3)
+    terms = []
+    for b, t, label in ((0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 5, 2), (1, 6, 2)):
+        target = np.full(3, 0.1 / 3) + 0.9 * np.eye(3)[label]
+        terms.append(-(target * np.array([1.0, 2.0, 0.5]) * logits[b, t]).sum())
+    assert out["loss"].item() == pytest.approx(np.mean(terms), rel=1e-4)
+    plain = model.eval()(data)["loss"].item()
+    logits = model(data["clip"]).detach().double().log_softmax(-1).numpy()
+    labelled = [(0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 5, 2), (1, 6, 2)]
+    assert plain == pytest.approx(np.mean([-logits[at] for at in labelled]), rel=1e-4)
+    torch.testing.assert_close(model.predict(data["clip"]).sum(-1), torch.ones(2, 16))
+
+
+def test_a_batch_without_labelled_frames_has_a_loss_of_zero_with_gradient():
+    model = FRAMES.build().train()
+    out = model({"clip": frames()["clip"], "values": torch.full((2, 16, 1), float("nan"))})
+    assert out["loss"].item() == 0
+    out["loss"].backward()
+    assert all(p.grad is not None and not p.grad.any() for p in model.parameters() if p.requires_grad)

@@ -1,4 +1,4 @@
-"""Classification of clips: cross entropy on one label, on smoothed labels or on annotators' votes."""
+"""Classification of clips or of their frames: cross entropy on one label, on smoothed labels or on annotators' votes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ class ClassifyConfig(ClipTaskConfig):
 
     label_smoothing: float = 0.1
     mix: Mix | None = field(default_factory=Mix)
+    """Of clips; frames are not mixed."""
     class_weights: tuple[float, ...] = ()
-    """Weight of each class in the loss, mean 1 over the training clips; () weighs all clips alike."""
+    """Weight of each class in the loss, mean 1 over the training clips (frames); () weighs all alike."""
 
     def build(self) -> Classifier:
         return Classifier(self)
 
 
 class Classifier(ClipTask):
-    """``model(clip [B, C, T, H, W], normalised)`` returns logits ``[B, K]``; ``model({"clip":, "label":})`` the loss."""
+    """``model(clip [B, C, T, H, W], normalised)`` returns logits ``[B, K]``, or ``[B, T, K]`` where the spec is per frame;
+    ``model({"clip":, "label":})`` (per frame ``{"clip":, "values":}``) the loss."""
 
     config: ClassifyConfig
 
@@ -38,6 +40,8 @@ class Classifier(ClipTask):
     def loss(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Of ``clip`` and class indices ``label [B]``, or ``votes [B, K]`` (shares of the annotators) in place of the label where
         the loader gives them: in training with smoothed targets and mixed clips, else the plain cross entropy."""
+        if self.spec.per == "frame":
+            return self._loss_of_frames(batch["clip"], batch["values"][..., 0])
         config, clip, label = self.config, batch["clip"], batch["label"]
         smoothing = config.label_smoothing if self.training else 0.0
         target = soft_targets(label, len(self.spec.names), smoothing)
@@ -54,6 +58,23 @@ class Classifier(ClipTask):
         correct = (logits.argmax(1) == label).float().mean()
         return {"loss": F.cross_entropy(logits, target), "accuracy": correct.detach()}
 
+    def _loss_of_frames(self, clip: Tensor, values: Tensor) -> dict[str, Tensor]:
+        """Mean over the annotated frames of the batch; `values` [B, T] are class indices, NaN or negative = not annotated.
+
+        Without any the loss is 0, and its gradient too: every process of a distributed run has one.
+        """
+        known = torch.isfinite(values) & (values >= 0)
+        label = torch.where(known, values, 0).long().flatten()
+        weight = known.flatten().float()
+        target = soft_targets(label, len(self.spec.names), self.config.label_smoothing if self.training else 0.0)
+        if self.training and self.config.class_weights:
+            target = target * target.new_tensor(self.config.class_weights)
+        logits = self.outputs(clip).float().flatten(0, 1)
+        count = weight.sum().clamp(min=1)
+        loss = (F.cross_entropy(logits, target, reduction="none") * weight).sum() / count
+        correct = ((logits.argmax(1) == label).float() * weight).sum() / count
+        return {"loss": loss, "accuracy": correct.detach()}
+
     def predict(self, clip: Tensor) -> Tensor:
-        """Class probabilities ``[B, K]``."""
+        """Class probabilities ``[B, K]``, or ``[B, T, K]`` per frame."""
         return self.outputs(clip).float().softmax(dim=-1)
