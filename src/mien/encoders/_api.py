@@ -10,8 +10,9 @@ from mien.layers.patch import Grid
 from mien.layers.temporal import upsample_nearest
 from mien.types import require
 
-Pool = Literal["tokens", "summary", "all", "fused"]
-"""Which tokens a classifier averages: those of the last stage; the representative ones; both; all stages added up."""
+Pool = Literal["tokens", "summary", "all", "fused", "srp"]
+"""Which tokens a classifier averages: those of the last stage; the representative ones; both; all stages added up. "srp" keeps
+where in the frame the last stage's tokens are (spatial reserve pooling), and averages over time only; every encoder has it."""
 
 
 class EncoderOutput(NamedTuple):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,8 @@ class LGIFormerConfig:
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
+    supports_mask: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_transformer(self.dim, self.num_heads, self.drop_path, (self.depth,), self.tube, self.channels)
         require(
@@ -71,6 +74,10 @@ class LGIFormerConfig:
     def pools(self) -> tuple[Pool, ...]:
         """What a classifier may average, the default first. Without intra-region attention the representatives see no clip."""
         return ("summary", "tokens", "all", "fused") if self.intra_region else ("tokens", "fused")
+
+    def spatial(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a slice."""
+        return size // self.tube[1], size // self.tube[2]
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips of another grid than the regions were made for."""

@@ -13,7 +13,7 @@ bottleneck tokens (#1, the paper's reading). Multi-scale fusion belongs to the p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ class TPSBTConfig:
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
+    supports_mask: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_transformer(self.dim, self.num_heads, self.drop_path, self.depths, self.tube, self.channels)
         require(len(self.depths) == 3, f"encoder depths {self.depths}: give three, one for each stage")
@@ -69,6 +71,10 @@ class TPSBTConfig:
     def pools(self) -> tuple[Pool, ...]:
         """What a classifier may average, the default first."""
         return "tokens", "fused"
+
+    def spatial(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a slice."""
+        return size // self.tube[1], size // self.tube[2]
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips that the tubes and the temporal pyramid do not divide."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -26,6 +27,8 @@ class ViTConfig:
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 
+    supports_mask: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         check_transformer(self.dim, self.num_heads, self.drop_path, (self.depth,), self.tube, self.channels)
 
@@ -37,6 +40,10 @@ class ViTConfig:
     def pools(self) -> tuple[Pool, ...]:
         """What a classifier may average, the default first."""
         return "tokens", "fused"
+
+    def spatial(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a slice."""
+        return size // self.tube[1], size // self.tube[2]
 
     def check_clip(self, num_frames: int, size: int) -> None:
         """Raises UserError for clips that the tubes do not divide."""

@@ -49,6 +49,11 @@ class MaskedConfig:
     std: tuple[float, ...] = IMAGENET_STD
 
     def __post_init__(self) -> None:
+        kind = type(self.encoder).__name__.removesuffix("Config")
+        can = "this method hides tubes from its encoder; give TPSBT, LGIFormer or ViT"
+        require(
+            self.encoder.supports_mask, f"encoder {kind} has no masked tubes, its convolutions see every pixel: {can}"
+        )
         self.encoder.check_clip(self.num_frames, self.size)
         channels = self.encoder.channels
         require(

@@ -1,0 +1,128 @@
+"""The lip-reading front end: a 3-D convolution, then a ResNet-18 on every frame (SS-VAERR III, official.md 9.2).
+
+Keys are those of the lip-reading checkpoints: ``frontend3D.*``, ``trunk.*``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from mien.encoders._api import EncoderOutput, Pool
+from mien.encoders._conv import (
+    NUM_STAGES,
+    as_tokens,
+    check_conv,
+    check_frames,
+    freeze_,
+    frozen_parts,
+    layer_of,
+    map_side,
+    refuse_masks,
+)
+from mien.layers.patch import Grid
+from mien.layers.resnet import Activation, Trunk, activation_of, kaiming_
+from mien.types import require
+
+LIP_READING_MEAN = (0.421,)
+LIP_READING_STD = (0.165,)  # of the grey input of the published lip-reading models (official.md 9.2)
+
+
+@dataclass(frozen=True)
+class LipReadingConfig:
+    """Defaults: 11,182,784 parameters."""
+
+    activation: Activation = "relu"
+    """SS-VAERR does not say which; the later lip-reading models have "swish", the older "prelu" or "relu"."""
+    width: int = 64
+    channels: int = 1
+    frozen_stages: int = -1
+    """0 freezes the 3-D convolution ("frozen" in SS-VAERR), n the stages 1 to n of the trunk too; -1 nothing."""
+
+    supports_mask: ClassVar[bool] = False
+    tube: ClassVar[Grid] = (1, 32, 32)
+    """Frames and pixels from one token to the next. A token sees more than that, over time two frames before and after."""
+
+    def __post_init__(self) -> None:
+        allowed = get_args(Activation)
+        require(self.activation in allowed, f"activation {self.activation}: give {', '.join(allowed)}")
+        check_conv(self.width, self.channels, self.frozen_stages)
+
+    @property
+    def dim(self) -> int:
+        return 8 * self.width
+
+    @property
+    def window(self) -> None:
+        """There are no masks."""
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """What a classifier may average."""
+        return ("tokens",)
+
+    def spatial(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a frame."""
+        return map_side(size), map_side(size)
+
+    def check_clip(self, num_frames: int, size: int) -> None:
+        """Raises UserError for clips without a frame, or too small for the strides."""
+        check_frames(num_frames, size)
+
+    def build(self) -> LipReading:
+        return LipReading(self)
+
+
+class LipReading(nn.Module):
+    """See the module's docstring."""
+
+    supports_mask = False
+
+    def __init__(self, config: LipReadingConfig):
+        super().__init__()
+        self.config = config
+        self.dim, self.num_layers = config.dim, NUM_STAGES
+        self.frontend3D = nn.Sequential(
+            nn.Conv3d(config.channels, config.width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
+            nn.BatchNorm3d(config.width),
+            activation_of(config.activation, config.width),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        )
+        self.trunk = Trunk(18, config.width, config.activation)
+        kaiming_(self)
+        self.train()
+
+    def forward(self, clip: Tensor, keep: Tensor | None = None) -> EncoderOutput:
+        """``clip [B, C, T, H, W]`` to the last map of each frame, ``[B, T*h*w, D]``; h and w are the sides / 32, rounded up.
+
+        Raises:
+            ValueError: masked tubes.
+        """
+        refuse_masks(keep)
+        x = self.frontend3D(clip).transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = self.trunk(x)
+        return as_tokens(x.to(self.frontend3D[1].weight.dtype), len(clip))  # under autocast the map is bfloat16
+
+    def train(self, mode: bool = True) -> LipReading:
+        super().train(mode)
+        freeze_(frozen_parts(self, self.config.frozen_stages))
+        return self
+
+    def layer_of(self, name: str) -> int:
+        return layer_of(name)
+
+    def unused_by(self, pool: str) -> set[str]:
+        return set()
+
+
+def lip_reading() -> LipReadingConfig:
+    """11,182,784 parameters, as with Swish; 11,186,688 with PReLU."""
+    return LipReadingConfig()
+
+
+def lip_reading_micro() -> LipReadingConfig:
+    """Ours: for two CPU cores at 64 pixels. A quarter of the width."""
+    return LipReadingConfig(width=16)

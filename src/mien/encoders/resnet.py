@@ -1,0 +1,129 @@
+"""ResNet-18 and -50 (He et al. 2016), frame by frame, with torchvision's parameter names and no classifier.
+
+The backbones of ContraWarping (ABAW5, official.md 8.2). A clip is its frames; an image is a clip of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mien.encoders._api import EncoderOutput, Pool
+from mien.encoders._conv import (
+    NUM_STAGES,
+    as_tokens,
+    check_conv,
+    check_frames,
+    freeze_,
+    frozen_parts,
+    layer_of,
+    map_side,
+    refuse_masks,
+)
+from mien.layers.patch import Grid
+from mien.layers.resnet import LAYOUTS, Depth, block_of, kaiming_, stages
+from mien.types import require
+
+
+@dataclass(frozen=True)
+class ResNetConfig:
+    """Defaults: ResNet-18, 11,176,512 parameters."""
+
+    depth: Depth = 18
+    width: int = 64
+    """Channels of the stem; the last map has 8 times as many, at depth 50 32 times."""
+    channels: int = 3
+    frozen_stages: int = -1
+    """0 freezes the stem, n the stages 1 to n too, with the statistics of their BatchNorm; -1 nothing."""
+
+    supports_mask: ClassVar[bool] = False
+    tube: ClassVar[Grid] = (1, 32, 32)
+    """Frames and pixels from one token to the next. A token sees more than that."""
+
+    def __post_init__(self) -> None:
+        require(self.depth in LAYOUTS, f"ResNet depth {self.depth}: give {' or '.join(map(str, LAYOUTS))}")
+        check_conv(self.width, self.channels, self.frozen_stages)
+
+    @property
+    def dim(self) -> int:
+        return 8 * self.width * block_of(self.depth).expansion
+
+    @property
+    def window(self) -> None:
+        """There are no masks."""
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """What a classifier may average."""
+        return ("tokens",)
+
+    def spatial(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a frame."""
+        return map_side(size), map_side(size)
+
+    def check_clip(self, num_frames: int, size: int) -> None:
+        """Raises UserError for clips without a frame, or too small for the strides."""
+        check_frames(num_frames, size)
+
+    def build(self) -> ResNet:
+        return ResNet(self)
+
+
+class ResNet(nn.Module):
+    """See the module's docstring."""
+
+    supports_mask = False
+
+    def __init__(self, config: ResNetConfig):
+        super().__init__()
+        self.config = config
+        self.dim, self.num_layers = config.dim, NUM_STAGES
+        self.conv1 = nn.Conv2d(config.channels, config.width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(config.width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        for name, stage in stages(config.depth, config.width).items():
+            self.add_module(name, stage)
+        kaiming_(self)
+        self.train()
+
+    def forward(self, clip: Tensor, keep: Tensor | None = None) -> EncoderOutput:
+        """``clip [B, C, T, H, W]`` to the last map of each frame, ``[B, T*h*w, D]``; h and w are the sides / 32, rounded up.
+
+        Raises:
+            ValueError: masked tubes.
+        """
+        refuse_masks(keep)
+        x = clip.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        for module in self.children():
+            x = module(x)
+        return as_tokens(x.to(self.conv1.weight.dtype), len(clip))  # under autocast the map is bfloat16
+
+    def train(self, mode: bool = True) -> ResNet:
+        super().train(mode)
+        freeze_(frozen_parts(self, self.config.frozen_stages))
+        return self
+
+    def layer_of(self, name: str) -> int:
+        return layer_of(name)
+
+    def unused_by(self, pool: str) -> set[str]:
+        return set()
+
+
+def resnet18() -> ResNetConfig:
+    """11,176,512 parameters."""
+    return ResNetConfig()
+
+
+def resnet50() -> ResNetConfig:
+    """23,508,032 parameters."""
+    return ResNetConfig(depth=50)
+
+
+def resnet_micro() -> ResNetConfig:
+    """Ours: for two CPU cores at 64 pixels. A quarter of ResNet-18's width."""
+    return ResNetConfig(width=16)
