@@ -42,6 +42,14 @@ def test_plain_is_resize_and_normalise(frames):
     np.testing.assert_allclose(out.numpy(), wanted.transpose(0, 4, 1, 2, 3), atol=1e-5)
 
 
+@pytest.mark.parametrize(("side", "start"), [(40, 8), (37, 6)])
+def test_the_middle_of_a_larger_picture(frames, side, start):
+    """Resize to the side, then cut: pixels of the larger picture, not of an enlarged middle."""
+    whole = Augment(size=side).apply(frames, {})
+    cut = whole[..., start : start + 24, start : start + 24]
+    torch.testing.assert_close(Augment(size=24, centre_of=side).apply(frames, {}), cut)
+
+
 def test_grey_takes_colour_and_grey_frames(frames):
     augment = Augment(size=32, grey=True, mean=(0.5,), std=(0.25,))
     out = augment.apply(frames, {})

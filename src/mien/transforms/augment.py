@@ -24,6 +24,8 @@ class Augment:
     """
 
     size: int = 160
+    centre_of: int | None = None
+    """Resize to this side and keep the middle `size` pixels, as image classifiers are tested; None resizes to `size`."""
     crop: Literal["none", "multi_scale", "random_resized"] = "none"
     crop_area: tuple[float, float] = (0.08, 1.0)
     """Of random_resized, as a fraction of the frame. The published code comments 0.8, the value in force is 0.08."""
@@ -43,6 +45,7 @@ class Augment:
     def __post_init__(self) -> None:
         channels = 1 if self.grey else 3
         assert len(self.mean) == len(self.std) == channels, f"{channels} channel(s), mean {self.mean}, std {self.std}"
+        assert self.centre_of is None or self.centre_of >= self.size, f"the middle {self.size} of {self.centre_of}"
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The parameters of one clip, each of fixed shape: box float32 [4], flip bool [], erase int64 [5], RandAugment's."""
@@ -78,7 +81,9 @@ class Augment:
         return out
 
     def _apply(self, frames: Tensor, params: dict[str, Tensor], out: Tensor | None = None) -> Tensor:
-        frames = geometry.resize(to_grey(frames) if self.grey else frames, self.size)
+        side = self.centre_of or self.size
+        cut = slice((side - self.size) // 2, (side + self.size) // 2)
+        frames = geometry.resize(to_grey(frames) if self.grey else frames, side)[:, :, cut, cut]
         if "ops" in params:
             frames = randaugment.apply(frames, params["ops"], params["values"], params["matrices"])
         clip = frames.permute(0, 4, 1, 2, 3).contiguous().float()
