@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ablation_tables import NUM_FRAMES, SIZE, STRIDE, Ablation, Pretrained, Variant
+from cells import folder
 
 SEEDS = (0, 1, 2)
 CLIPS, SUBJECTS, CLIP_FRAMES = 1500, 300, 32
@@ -71,17 +67,30 @@ class Job:
     def name(self) -> str:
         return f"{self.kind}/{self.variant.name}/{self.seed}"
 
-    def folder(self, out: Path) -> Path:
-        return out / self.name
-
-    def done(self, out: Path) -> bool:
-        return (self.folder(out) / "done.json").is_file()
-
     @property
     def needs(self) -> Job | None:
         if self.kind == "pretrain" or not self.variant.start.length:
             return None
         return Job("pretrain", Variant(self.variant.start), self.seed)
+
+    def do(self, out: Path) -> dict[str, Any]:
+        """Runs a job to its end, or goes on with it; returns what is kept in done.json."""
+        from mien.data.shards import Shards
+        from mien.models import load_folder
+        from mien.protocols.evaluation import evaluate
+        from mien.recipes.finetune import FinetuneData, finetune
+        from mien.recipes.pretrain import pretrain
+
+        run, shards, start = folder(self, out) / "run", out / "shards", self.variant.start
+        recipe = recipe_of(start, self.seed)
+        if self.kind == "pretrain":
+            model = pretrain(recipe, [shards], run, "cpu", fraction=start.data)
+            return load_folder(model).provenance.metrics
+        data = FinetuneData(shards, label_fraction=self.variant.labels)
+        init = str(folder(self.needs, out) / "run") if self.needs else None
+        finetune(classify_recipe(self.variant, self.seed), data, run, init, recipe.method.encoder, SIZE, "cpu")
+        result = evaluate(load_folder(run), Shards(shards), run / "evaluation")
+        return {"uar": result["uar"], "war": result["war"]}
 
 
 def jobs(tables: Iterable[Ablation], seeds: Sequence[int]) -> list[Job]:
@@ -103,67 +112,3 @@ def draw_data(out: Path, workers: int) -> None:
     labels = write_clips(out / "videos", SynthConfig(CLIPS, SUBJECTS, frames=CLIP_FRAMES), workers)
     contract = contract_for("face", MARGIN, store=Store(size=STORE_SIZE))
     prepare([], out / "shards", PrepareConfig(contract, audio=False), labels, workers)
-
-
-def do(job: Job, out: Path) -> dict[str, Any]:
-    """Runs a job to its end, or goes on with it; returns what is kept in done.json."""
-    from mien.data.shards import Shards
-    from mien.models import load_folder
-    from mien.protocols.evaluation import evaluate
-    from mien.recipes.finetune import FinetuneData, finetune
-    from mien.recipes.pretrain import pretrain
-
-    run, shards, start = job.folder(out) / "run", out / "shards", job.variant.start
-    recipe = recipe_of(start, job.seed)
-    if job.kind == "pretrain":
-        model = pretrain(recipe, [shards], run, "cpu", fraction=start.data)
-        return load_folder(model).provenance.metrics
-    data = FinetuneData(shards, label_fraction=job.variant.labels)
-    init = str(job.needs.folder(out) / "run") if job.needs else None
-    finetune(classify_recipe(job.variant, job.seed), data, run, init, recipe.method.encoder, SIZE, "cpu")
-    result = evaluate(load_folder(run), Shards(shards), run / "evaluation")
-    return {"uar": result["uar"], "war": result["war"]}
-
-
-def work(job: Job, out: Path) -> None:
-    """A process of its own, on one thread; Ctrl-C reaches it from the parent only, as SIGTERM, upon which runs save."""
-    os.setpgrp()
-    folder = job.folder(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    import torch
-
-    from mien.types import Interrupted
-
-    torch.set_num_threads(1)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a job whose parent was killed goes on; nobody runs it beside
-        if job.done(out):
-            return
-        try:
-            kept = do(job, out)
-        except Interrupted as stop:
-            sys.exit(stop.exit_code)
-        finally:
-            note(out, {"job": job.name, "cpu_s": round(time.process_time(), 1)})
-        temporary = folder / "done.tmp"
-        temporary.write_text(json.dumps(kept) + "\n")
-        temporary.replace(folder / "done.json")
-
-
-def note(out: Path, entry: dict[str, Any]) -> None:
-    """Appends to what was spent; one short line is written at once, so workers do not mix."""
-    with open(out / "spent.jsonl", "a") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
-def spent(out: Path) -> dict[str, float]:
-    """Seconds of processor time by job, all starts together."""
-    total: dict[str, float] = {}
-    if (out / "spent.jsonl").is_file():
-        for line in (out / "spent.jsonl").read_text().splitlines():
-            entry = json.loads(line)
-            total[entry["job"]] = total.get(entry["job"], 0.0) + entry["cpu_s"]
-    return total

@@ -12,19 +12,14 @@ more on a machine that does nothing else.
 from __future__ import annotations
 
 import csv
-import json
-import multiprocessing
 import os
 import platform
-import signal
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
@@ -39,95 +34,9 @@ from ablation_cells import (
     Job,
     draw_data,
     jobs,
-    spent,
-    work,
 )
 from ablation_tables import NUM_FRAMES, SIZE, STRIDE, Ablation, Expected, Variant, ablations
-
-from mien.rng import generator
-
-RESAMPLES = 2000
-
-
-@dataclass
-class Scheduler:
-    """Starts what is ready in the order of the list, `workers` at a time, while the budget lasts."""
-
-    todo: list[Job]
-    out: Path
-    workers: int
-    budget_s: float
-
-    def __post_init__(self) -> None:
-        self.running: dict[Job, Any] = {}
-        self.failed: list[Job] = []
-        self.signal: int | None = None
-
-    def run(self, after: Any) -> None:
-        """Until nothing is left, the budget is spent or a signal comes; calls `after` when a job has ended."""
-        previous = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            while True:
-                self._start()
-                if not self.running:
-                    return
-                time.sleep(0.5)
-                for job in [j for j, process in self.running.items() if not process.is_alive()]:
-                    self._end(job, after)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: Any) -> None:
-        if self.signal is None:
-            self.signal = number
-            for process in self.running.values():
-                process.terminate()
-
-    def _start(self) -> None:
-        while self.signal is None and len(self.running) < self.workers and (job := self.next()):
-            context = multiprocessing.get_context("spawn")
-            self.running[job] = process = context.Process(target=work, args=(job, self.out))
-            process.start()
-
-    def next(self) -> Job | None:
-        """The first job that is not done, not running, did not fail and has what it needs; None when none fits the budget."""
-        ready = (j for j in self.todo if not j.done(self.out) and j not in self.running and j not in self.failed)
-        job = next((j for j in ready if j.needs is None or j.needs.done(self.out)), None)
-        if job is None:
-            return None
-        costs = spent(self.out)
-        return (
-            job
-            if sum(costs.values()) + sum(self._cost(j, costs) for j in (*self.running, job)) <= self.budget_s
-            else None
-        )
-
-    def _cost(self, job: Job, costs: dict[str, float]) -> float:
-        """A guess: the mean of its kind so far."""
-        same = [s for name, s in costs.items() if name.startswith(job.kind)]
-        return sum(same) / len(same) if same else 0.0
-
-    def _end(self, job: Job, after: Any) -> None:
-        process = self.running.pop(job)
-        if not job.done(self.out) and self.signal is None:
-            self.failed.append(job)
-            print(
-                f"{job.name} failed (exit code {process.exitcode}): see {job.folder(self.out) / 'log.txt'}", flush=True
-            )
-        after(job)
-
-
-@dataclass(frozen=True)
-class Score:
-    """Interval of a mean over seeds: 95 %, percentiles of resampled seeds and test people."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+from cells import Scheduler, Score, done, folder, kept, score, spent, uar
 
 
 @dataclass(frozen=True)
@@ -151,34 +60,7 @@ class Results:
         if not seeds:
             return None
         stacks = [np.stack([self.counts[v, s] for s in seeds]) for v in pair]
-        means = [float(np.mean([uar(c.sum(axis=0)) for c in stack])) for stack in stacks]
-        drawn = [uar(resample(stack)) for stack in stacks]
-        mean, values = (means[0], drawn[0]) if minus is None else (means[0] - means[1], drawn[0] - drawn[1])
-        low, high = np.percentile(values, (2.5, 97.5))
-        return Score(mean, float(low), float(high))
-
-
-def uar(counts: np.ndarray) -> np.ndarray:
-    """Mean recall ``[...]`` of confusion counts ``[..., K, K]``."""
-    support = counts.sum(axis=-1)
-    recall = np.divide(
-        counts.diagonal(axis1=-2, axis2=-1), support, out=np.full(support.shape, np.nan), where=support > 0
-    )
-    return np.nanmean(recall, axis=-1)
-
-
-def resample(counts: np.ndarray) -> np.ndarray:
-    """Counts ``[seeds, people, K, K]`` to ``[RESAMPLES, K, K]``: seeds and people drawn with replacement. The draws depend on
-    the numbers of seeds and people alone, so two variants are resampled alike."""
-    rng = generator("ablations", 0)
-    weights = [draws_of(rng, n) for n in counts.shape[:2]]
-    by_person = np.einsum("rs,sp...->rp...", weights[0], counts)
-    return np.einsum("rp,rpkl->rkl", weights[1], by_person)
-
-
-def draws_of(rng: np.random.Generator, number: int) -> np.ndarray:
-    """How often each of `number` is drawn, ``[RESAMPLES, number]``."""
-    return rng.multinomial(number, np.full(number, 1 / number), size=RESAMPLES).astype(float)
+        return score(*stacks)
 
 
 def read_counts(predictions: Path) -> np.ndarray:
@@ -196,8 +78,8 @@ def read_counts(predictions: Path) -> np.ndarray:
 def read_results(tables: Iterable[Ablation], out: Path) -> Results:
     found = {}
     for job in jobs(tables, SEEDS):
-        if job.kind == "finetune" and job.done(out):
-            found[job.variant, job.seed] = read_counts(job.folder(out) / "run" / "evaluation" / "predictions.csv")
+        if job.kind == "finetune" and done(job, out):
+            found[job.variant, job.seed] = read_counts(folder(job, out) / "run" / "evaluation" / "predictions.csv")
     return Results(found)
 
 
@@ -230,9 +112,9 @@ def table(ablation: Ablation, results: Results, out: Path, costs: dict[str, floa
         cells = [Job("finetune", row.variant, seed) for seed in SEEDS]
         seeds = [seed_cell(results.counts.get((row.variant, job.seed))) for job in cells]
         difference = None if row.variant == reference else results.score(row.variant, reference)
-        finished = [job for job in cells if job.done(out)]
+        finished = [job for job in cells if done(job, out)]
         seconds = [cost(job, costs) + cost(job.needs, costs) for job in finished]
-        losses = [r for job in finished if job.needs and (r := read_done(job.needs, out).get("held_out_ratio"))]
+        losses = [r for job in finished if job.needs and (r := kept(job.needs, out).get("held_out_ratio"))]
         lines.append(
             f"| {row.label} | {row.paper} | {' | '.join(seeds)} | {results.score(row.variant) or 'unfinished'} "
             f"| {f'{difference:}' if difference else ''} | {row.expected} | {shows(difference, row.expected)} "
@@ -243,10 +125,6 @@ def table(ablation: Ablation, results: Results, out: Path, costs: dict[str, floa
 
 def seed_cell(counts: np.ndarray | None) -> str:
     return "unfinished" if counts is None else f"{100 * uar(counts.sum(axis=0)):.1f}"
-
-
-def read_done(job: Job, out: Path) -> dict[str, float]:
-    return json.loads((job.folder(out) / "done.json").read_text())
 
 
 def summary(tables: Sequence[Ablation], results: Results) -> list[str]:
@@ -332,10 +210,10 @@ def main() -> int:
     def write(job: Job | None = None) -> None:
         args.table.parent.mkdir(parents=True, exist_ok=True)
         args.table.write_text(document(tables, args.out, args.hours, args.workers))
-        if job and job.done(args.out):
-            done = sum(j.done(args.out) for j in todo)
+        if job and done(job, args.out):
+            finished = sum(done(j, args.out) for j in todo)
             used = sum(spent(args.out).values()) / 3600
-            print(f"[{done}/{len(todo)}] {used:.2f} core-hours  {job.name}  {read_done(job, args.out)}", flush=True)
+            print(f"[{finished}/{len(todo)}] {used:.2f} core-hours  {job.name}  {kept(job, args.out)}", flush=True)
 
     todo = jobs(tables, SEEDS)
     if args.table_only:

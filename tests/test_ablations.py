@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ablation_cells import Job, jobs, note, recipe_of, spent
+from ablation_cells import Job, jobs, recipe_of
 from ablation_tables import Pretrained, Variant, ablations
-from ablations import Results, Scheduler, Score, document, read_counts, shows, uar
+from ablations import Results, document, read_counts, shows
+from cells import Scheduler, Score, folder, note, spent, uar
 
 TABLES = ablations()
 
@@ -67,8 +68,8 @@ def test_the_scheduler_skips_what_is_done_waits_for_what_is_needed_and_keeps_to_
     scheduler.running[order[0]] = None
     assert scheduler.next() == order[2]  # the fine-tuning of the first has to wait
     del scheduler.running[order[0]]
-    order[0].folder(tmp_path).mkdir(parents=True)
-    (order[0].folder(tmp_path) / "done.json").write_text("{}")
+    folder(order[0], tmp_path).mkdir(parents=True)
+    (folder(order[0], tmp_path) / "done.json").write_text("{}")
     note(tmp_path, {"job": order[0].name, "cpu_s": 60.0})
     assert scheduler.next() == order[1]  # fine-tuning has cost nothing yet, so nothing is known against it
     scheduler.failed.append(order[1])
@@ -109,15 +110,15 @@ def test_verdicts():
 
 def test_the_document_marks_what_is_unfinished(tmp_path: Path):
     job = Job("finetune", TABLES[0].reference.variant, 0)
-    evaluation = job.folder(tmp_path) / "run" / "evaluation"
+    evaluation = folder(job, tmp_path) / "run" / "evaluation"
     evaluation.mkdir(parents=True)
     lines = ["item,subject,label,predicted,p_a,p_b", "1,x,a,a,1,0", "2,x,b,a,1,0", "3,y,a,a,1,0", "4,y,b,b,0,1"]
     (evaluation / "predictions.csv").write_text("\n".join(lines) + "\n")
     np.testing.assert_array_equal(read_counts(evaluation / "predictions.csv"), [[[1, 0], [1, 0]], [[1, 0], [0, 1]]])
-    for done in (job, job.needs):
-        assert done is not None
-        done.folder(tmp_path).mkdir(parents=True, exist_ok=True)
-        (done.folder(tmp_path) / "done.json").write_text(json.dumps({"held_out_ratio": 0.7}))
+    for finished in (job, job.needs):
+        assert finished is not None
+        folder(finished, tmp_path).mkdir(parents=True, exist_ok=True)
+        (folder(finished, tmp_path) / "done.json").write_text(json.dumps({"held_out_ratio": 0.7}))
     text = document(TABLES, tmp_path, 3.0, 2)
     section = text.split(f"## {TABLES[0].title}")[1].split("## ")[0]
     assert "| full length | 62.63 | 75.0 | unfinished | unfinished | 75.0 (50.0 to 100.0)" in section
