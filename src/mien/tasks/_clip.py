@@ -1,4 +1,9 @@
-"""What supervised tasks on clips share: an encoder, averaged tokens, a norm and a linear head (SVFAP 3.2, Eq. 12)."""
+"""What supervised tasks on clips share: an encoder, averaged tokens, a norm and a linear head (SVFAP 3.2, Eq. 12).
+
+clip -> encoder -> mean of the tokens -> norm -> head                                     clips, Transformers
+clip -> encoder -> mean over space or SRP -> (block over time) -> mean -> norm -> head    clips, SRP or over_time
+the same without the mean over time                                                       frames
+"""
 
 from __future__ import annotations
 
@@ -13,11 +18,16 @@ from mien.data.view import View
 from mien.encoders._api import EncoderOutput, Pool
 from mien.encoders._table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
-from mien.layers.block import NORM_EPS, layer_norm
+from mien.layers.block import NORM_EPS, Block, layer_norm
+from mien.layers.init import fresh_
+from mien.layers.position import positions
+from mien.layers.spatial_reserve import SMALLEST, SpatialReserve
 from mien.transforms.augment import Augment
-from mien.types import LabelSpec, require
+from mien.types import LabelSpec, UserError, require
 
 HEAD_INIT_SCALE = 0.001  # official.md 2.5: the head starts almost at zero
+BARE_HEAD_STD = 0.01  # of a head without a norm before it (official.md 8.2)
+HEAD_DIM = 64  # values per attention head of the block over time, as in the papers' encoders
 
 
 @dataclass(frozen=True)
@@ -27,15 +37,21 @@ class ClipTaskConfig:
     spec: LabelSpec
     encoder: EncoderConfig = field(default_factory=TPSBTConfig)
     pool: Pool = "tokens"
-    head_norm: Literal["layer", "batch"] = "layer"
+    over_time: Literal["mean", "transformer"] = "mean"
+    """What becomes of the moments of a clip: averaged, or first through one standard Transformer block with positions, by which
+    image encoders see an order (SVFAP 4.2.3)."""
+    head_norm: Literal["layer", "batch", "none"] = "layer"
     """Before the head: LayerNorm as published, or batch statistics without weights, as linear probes of masked autoencoders
-    use. Batch statistics remove what all clips share, which a small model on one camera cannot learn past (docs/lab.md)."""
+    use. Batch statistics remove what all clips share, which a small model on one camera cannot learn past (docs/lab.md).
+    none: the published head after spatial reserve pooling."""
     frozen: bool = False
     """Train the head alone on fixed features."""
     by_time: bool = False
     """Pick frames by time instead of by number: for training clips of different frame rates."""
     augment: Augment | None = None
     """Training augmentation; None for plain resizing. Evaluation never augments."""
+    test_resize: int | None = None
+    """Evaluation resizes to this side and keeps the middle of the spec's size; None resizes to that size."""
 
 
 def pooled(out: EncoderOutput, pool: Pool) -> Tensor:
@@ -48,11 +64,35 @@ def pooled(out: EncoderOutput, pool: Pool) -> Tensor:
     return (out.summary if pool == "summary" else torch.cat([out.summary, out.tokens], dim=1)).mean(dim=1)
 
 
-def pooled_over_time(out: EncoderOutput, num_frames: int) -> Tensor:
-    """Mean over space, drawn out to every frame between the centres of the encoder's slices: ``[B, T, D]``."""
-    B, N, D = out.tokens.shape
-    slices = out.tokens.reshape(B, out.grid[0], N // out.grid[0], D).mean(dim=2).transpose(1, 2)
-    return nn.functional.interpolate(slices, num_frames, mode="linear").transpose(1, 2)
+def per_frame(slices: Tensor, num_frames: int) -> Tensor:
+    """Features of the encoder's slices, drawn out to every frame between their centres: ``[B, t, D]`` to ``[B, T, D]``."""
+    if slices.shape[1] == num_frames:
+        return slices
+    return nn.functional.interpolate(slices.transpose(1, 2), num_frames, mode="linear").transpose(1, 2)
+
+
+def spatial_reserve(encoder: EncoderConfig, size: int) -> SpatialReserve:
+    """Raises UserError where the encoder's grid is too small."""
+    h, w = encoder.spatial(size)
+    if min(h, w) < SMALLEST:
+        enough = next(s for s in range(size, 100 * size) if min(encoder.spatial(s)) >= SMALLEST)
+        raise UserError(
+            f'pool "srp" at {size} px: the encoder has {h}x{w} places, spatial reserve pooling needs '
+            f"{SMALLEST}x{SMALLEST}; give a size of {enough} px or more"
+        )
+    return SpatialReserve(encoder.dim, (h, w))
+
+
+class OverTime(nn.Module):
+    """One standard Transformer block over moments ``[B, t, D]``, with their positions (SVFAP 4.2.3)."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.block = Block(dim, dim // HEAD_DIM if dim % HEAD_DIM == 0 else 1)
+        fresh_(self, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(x + positions(x, self.block.norm1.weight.dtype))
 
 
 class ClipTask(nn.Module):
@@ -63,20 +103,41 @@ class ClipTask(nn.Module):
 
     def __init__(self, config: ClipTaskConfig, num_outputs: int):
         super().__init__()
-        pools = config.encoder.pools
-        require(config.pool in pools, f'pool "{config.pool}": this encoder has {", ".join(pools)}')
         self.config = config
+        self._check()
         self.encoder = config.encoder.build()
-        batch = nn.BatchNorm1d(config.encoder.dim, eps=NORM_EPS, affine=False)
-        self.fc_norm = batch if config.head_norm == "batch" else layer_norm(config.encoder.dim)
-        self.head = nn.Linear(config.encoder.dim, num_outputs)
-        nn.init.trunc_normal_(self.head.weight, std=0.02, a=-2, b=2)
-        nn.init.zeros_(self.head.bias)
-        with torch.no_grad():
-            self.head.weight.mul_(HEAD_INIT_SCALE)
+        width = config.encoder.dim
+        if config.pool == "srp":
+            self.neck = spatial_reserve(config.encoder, config.spec.size)
+            width = self.neck.dim
+        if config.over_time == "transformer":
+            self.time = OverTime(width)
+        norms = {"layer": layer_norm(width), "batch": nn.BatchNorm1d(width, eps=NORM_EPS, affine=False)}
+        self.fc_norm = norms.get(config.head_norm, nn.Identity())
+        self.head = nn.Linear(width, num_outputs)
+        self._init_head()
         unused = self.encoder.unused_by("tokens" if config.spec.per == "frame" else config.pool)
         for name, parameter in self.encoder.named_parameters():
-            parameter.requires_grad_(not config.frozen and name not in unused)
+            if config.frozen or name in unused:
+                parameter.requires_grad_(False)
+
+    def _check(self) -> None:
+        config = self.config
+        pools = (*config.encoder.pools, "srp")
+        require(config.pool in pools, f'pool "{config.pool}": this encoder has {", ".join(pools)}')
+        ordered = config.over_time == "mean" or config.spec.per == "frame" or config.pool in ("tokens", "srp")
+        require(
+            ordered, f'over_time "{config.over_time}": pool "{config.pool}" has no order over time; give tokens or srp'
+        )
+
+    def _init_head(self) -> None:
+        nn.init.zeros_(self.head.bias)
+        if self.config.head_norm == "none":
+            nn.init.normal_(self.head.weight, std=BARE_HEAD_STD)
+            return
+        nn.init.trunc_normal_(self.head.weight, std=0.02, a=-2, b=2)
+        with torch.no_grad():
+            self.head.weight.mul_(HEAD_INIT_SCALE)
 
     @property
     def spec(self) -> LabelSpec:
@@ -86,21 +147,39 @@ class ClipTask(nn.Module):
         s = self.spec
         augment = self.config.augment or self.plain_augment()
         period = s.frame_period_s if self.config.by_time else None
-        targets = s.names if s.per == "frame" else ()
+        targets = ((s.target,) if s.kind == "categorical" else s.names) if s.per == "frame" else ()
         return {"clip": View(s.num_frames, s.stride, "train", augment, frame_period_s=period, frame_targets=targets)}
 
     def plain_augment(self) -> Augment:
         """Resize and normalise: what evaluation and prediction use."""
         s = self.spec
-        return Augment(size=s.size, mean=s.mean, std=s.std, grey=not s.color)
+        return Augment(s.size, self.config.test_resize, mean=s.mean, std=s.std, grey=not s.color)
 
     def features(self, clip: Tensor) -> Tensor:
         """What the head sees: ``[B, D]``, or ``[B, T, D]`` per frame."""
-        out = self.encoder(clip)
+        out, config = self.encoder(clip), self.config
+        if self.spec.per == "clip" and config.pool != "srp" and config.over_time == "mean":
+            return self.fc_norm(pooled(out, config.pool))
+        slices = self.over_space(out)
+        if config.over_time == "transformer":
+            slices = self.time(slices)
         if self.spec.per == "clip":
-            return self.fc_norm(pooled(out, self.config.pool))
-        frames = pooled_over_time(out, clip.shape[2])
+            return self.fc_norm(slices.mean(dim=1))
+        frames = per_frame(slices, clip.shape[2])
         return self.fc_norm(frames.flatten(0, 1)).reshape(frames.shape)
+
+    def over_space(self, out: EncoderOutput) -> Tensor:
+        """One vector for each slice of the encoder: ``[B, t, D]``.
+
+        Raises:
+            ValueError: with spatial reserve pooling, a clip of another size than the task's.
+        """
+        (t, h, w), (B, _, D) = out.grid, out.tokens.shape
+        if self.config.pool != "srp":
+            return out.tokens.reshape(B, t, h * w, D).mean(dim=2)
+        if (h, w) != self.neck.grid:
+            raise ValueError(f"frames of {h}x{w} places, spatial reserve pooling was made for {self.neck.grid}")
+        return self.neck(out.tokens.reshape(B * t, h * w, D)).reshape(B, t, -1)
 
     def outputs(self, clip: Tensor) -> Tensor:
         return self.head(self.features(clip))
