@@ -189,9 +189,11 @@ class Reader:
         replaced, params = 0, {}
         for name, view in self.views.items():
             rng = generator("view", name, self.seed, sample.epoch + 1, index, sample.view_idx)
-            positions = view.indices(clip, rng, sample.view_idx, sample.num_views)
+            picked = view.pick(clip, rng, sample.view_idx, sample.num_views)
             params[name] = view.draw(rng)
             if view.frame_targets:
-                params[name]["frame_targets"] = view.targets(clip, positions)
-            replaced += self.clips.read(index, clip, positions, out[name], self.strict)
+                params[name]["frame_targets"] = view.targets(clip, picked.positions)
+            if view.hearing:
+                params[name] |= view.hearing.cut(clip, picked)
+            replaced += self.clips.read(index, clip, picked.positions, out[name], self.strict)
         return replaced, params

@@ -24,6 +24,8 @@ from mien.types import UserError
 
 Batch = dict[str, Any]
 
+# What a view brings besides its frames and the parameters of its transform.
+EXTRAS = {"keep", "sound", "heard"}
 # Batches under way while one is being trained on: enough that no worker waits for the slowest sample of a batch.
 AHEAD = 2
 
@@ -152,7 +154,8 @@ def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device 
 
     Returns:
         ``{view name: float32 [B, C, T, size, size] (a transform with several results gives each its own name), "keep": int64
-        [B, K] where the view "clip" has a mask ("keep_<name>" for other views), "values": float32 [B, T, K] where a view has
+        [B, K] where the view "clip" has a mask, "sound": int16 [B, S] or [B, T, S] and "heard": bool [B, T] where it hears
+        (for other views "keep_<name>" and so on), "values": float32 [B, T, K] where a view has
         per-frame targets, everything else as it was, on the device}``.
     """
     ready: Batch = {}
@@ -165,8 +168,9 @@ def prepare_batch(batch: Batch, views: Mapping[str, View], device: torch.device 
             ready["values"] = params.pop("frame_targets").to(device, non_blocking=True)
         made = views[key].apply(params.pop("frames").to(device, non_blocking=True), params)
         ready |= made if isinstance(made, dict) else {key: made}
-        if "keep" in params:
-            ready["keep" if key == "clip" else f"keep_{key}"] = params["keep"].to(device, non_blocking=True)
+        for extra in EXTRAS & params.keys():
+            name = extra if key == "clip" else f"{extra}_{key}"
+            ready[name] = params[extra].to(device, non_blocking=True)
     return ready
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
 
 from mien.data import sampling
+from mien.data.audio import RATE
 from mien.data.sampling import Policy
 from mien.data.shards import Clip
 from mien.transforms.augment import Augment
@@ -39,6 +40,60 @@ class Transform(Protocol):
         ...
 
 
+class Picked(NamedTuple):
+    """Frames of a clip: their stored positions int64 [T], and the times float64 [T] at which the learner sees them."""
+
+    positions: np.ndarray
+    times_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Which sound belongs to the frames of a view: from each frame's time on, for as long as the frame lasts.
+
+    Aligned by container timestamps. What the clip has no sound for is silence, and `heard` says so.
+    """
+
+    frame_s: float = 0.04
+    """Seconds of sound for each sampled frame."""
+    joined: bool = True
+    """One stretch from the first frame to the last; else a window for each frame, whatever the time between them."""
+    centred: bool = False
+    """Windows lie around the frame's time instead of after it."""
+    margin_samples: int = 0
+    """More sound at both ends of the stretch, or of each window: what filters need around the part they describe."""
+
+    def length(self, num_frames: int) -> int:
+        """Samples of a stretch, or of one window."""
+        return round((num_frames if self.joined else 1) * self.frame_s * RATE) + 2 * self.margin_samples
+
+    def cut(self, clip: Clip, picked: Picked) -> dict[str, np.ndarray]:
+        """`sound` int16 [S] at 16 kHz (or [T, S], windows) and `heard` bool [T]: all of this frame's sound is there.
+
+        A frame is not heard, either, where it repeats the one before it because the clip has ended, where it lies more
+        than half a frame beside its place in the stretch, and where the whole sound is digital silence.
+        """
+        times_s = picked.times_s
+        stored, first_s = clip.numbers("audio"), float(clip.batch.column("audio_start_s")[0].as_py() or 0.0)
+        places = times_s[0] + self.frame_s * np.arange(len(times_s)) if self.joined else times_s
+        begin = np.rint((places - first_s - (self.frame_s / 2 if self.centred else 0)) * RATE).astype(np.int64)
+        starts = begin[:1] if self.joined else begin
+        sound = np.stack([_cut(stored, int(k) - self.margin_samples, self.length(len(times_s))) for k in starts])
+        there = (begin >= 0) & (begin + round(self.frame_s * RATE) <= len(stored))
+        new = np.diff(times_s, prepend=-np.inf) > 0
+        placed = np.abs(times_s - places) <= self.frame_s / 2
+        return {"sound": sound[0] if self.joined else sound, "heard": there & new & placed & bool(sound.any())}
+
+
+def _cut(samples: np.ndarray, start: int, length: int) -> np.ndarray:
+    """Samples [start, start + length), zeros outside."""
+    out = np.zeros(length, np.int16)
+    a, b = max(start, 0), min(start + length, len(samples))
+    if a < b:
+        out[a - start : b - start] = samples[a:b]
+    return out
+
+
 @dataclass(frozen=True)
 class View:
     """One look at a clip. Everything random is drawn from the generator it is given."""
@@ -52,15 +107,22 @@ class View:
     """Sample by time, as if filmed with this frame period; None counts stored frames, whatever their rate."""
     frame_targets: tuple[str, ...] = ()
     """Per-frame targets to bring along, as ``frame_targets`` float32 [T, K] (NaN = not annotated)."""
+    hearing: Hearing | None = None
+    """The sound to bring along, as ``sound`` and ``heard``."""
 
     def indices(self, clip: Clip, rng: np.random.Generator, view_idx: int = 0, num_views: int = 1) -> np.ndarray:
         """int64 [num_frames] stored frames; `view_idx` of `num_views` matters to the test policy only."""
-        stored = None
-        if self.frame_period_s is not None:
-            stored = sampling.resampled(clip.numbers("times_s"), self.frame_period_s)
-        n = len(clip) if stored is None else len(stored)
-        picked = self._pick(n, rng, view_idx, num_views)
-        return picked if stored is None else stored[picked]
+        return self.pick(clip, rng, view_idx, num_views).positions
+
+    def pick(self, clip: Clip, rng: np.random.Generator, view_idx: int = 0, num_views: int = 1) -> Picked:
+        """The same frames, with their times: sampled by time, those of the even grid that they stand for."""
+        times_s = clip.numbers("times_s")
+        if self.frame_period_s is None:
+            picked = self._pick(len(clip), rng, view_idx, num_views)
+            return Picked(picked, times_s[picked])
+        stored = sampling.resampled(times_s, self.frame_period_s)
+        picked = self._pick(len(stored), rng, view_idx, num_views)
+        return Picked(stored[picked], times_s[0] + self.frame_period_s * picked)
 
     def _pick(self, n: int, rng: np.random.Generator, view_idx: int, num_views: int) -> np.ndarray:
         if self.policy == "test":

@@ -29,6 +29,8 @@ Tick = Callable[[float], None]
 """Told the share of the source that is done, 0 to 1."""
 # Labelled stretches nearer than this are read in one pass; across longer stretches nobody asked for it pays to seek.
 SEEK_GAP_S = 10.0
+# Sound stored before and after the frames of a row: filters at the border of two rows of one track hear what was there.
+SOUND_MARGIN_S = 0.25
 
 
 def encode(crop: np.ndarray, store: Store) -> bytes:
@@ -254,7 +256,7 @@ class Packer:
             return Sound(np.zeros(0, np.int16), start_s)
         if self._sound is None:
             self._sound = read_audio(source.path)
-        return self._sound.between(start_s, end_s)
+        return self._sound.between(start_s - SOUND_MARGIN_S, end_s + SOUND_MARGIN_S)
 
 
 def targets_at(targets: FrameTargets | None, times_s: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
