@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,28 @@ class Sample:
     index: int
     view_idx: int = 0
     num_views: int = 1
+
+
+class Names(Protocol):
+    """Names by number."""
+
+    def __getitem__(self, index: int, /) -> str: ...
+
+
+class Items(Protocol):
+    """What batches are made of: the clips of a `ClipSet`, or single frames of them (`data.frames.FrameSet`)."""
+
+    height: int
+    width: int
+
+    @property
+    def clip_ids(self) -> Names: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Clip: ...
+
+    def read(self, index: int, clip: Clip, positions: np.ndarray, out: np.ndarray, strict: bool) -> int: ...
 
 
 class ClipSet:
@@ -146,7 +169,7 @@ def empty(shape: tuple[int, ...], pin: bool) -> torch.Tensor:
 class Reader:
     """Sampling, parameters and pixels of samples, as pure functions of (seed, sample, name of the view)."""
 
-    def __init__(self, clips: ClipSet, views: dict[str, View], seed: int, strict: bool):
+    def __init__(self, clips: Items, views: dict[str, View], seed: int, strict: bool):
         self.clips, self.views, self.seed, self.strict = clips, views, seed, strict
 
     def buffers(self, count: int, pin: bool) -> dict[str, torch.Tensor]:

@@ -66,7 +66,7 @@ class FrameSet:
         self._video = np.repeat(np.array([videos[item_of(c)] for c in clips.clip_ids], np.int32), sizes)
         self._at, self._number, self.labels = (np.concatenate([p[k] for p in parts]) for k in range(3))
         require(len(self._rows) > 0, f"no frame of the training rows is annotated with {' and '.join(targets)}")
-        self.clip_ids: Sequence[str] = _Names(self)
+        self.clip_ids = _Names(self)
         self._repeats = self._repeats_of(self._everything() if sampling.redraw else self._kept(0))
         self._length = len(self._listed(0))
 
@@ -113,6 +113,12 @@ class FrameSet:
         return repeats(counts, self.sampling.oversample)
 
 
+def class_counts(clips: ClipSet, target: str, num_classes: int) -> np.ndarray:
+    """[K] annotated frames of each class. Raises UserError where the shards lack the target."""
+    labels = [_annotated(clips[row], (target,), True)[2] for row in range(len(clips))]
+    return np.bincount(np.concatenate(labels), minlength=num_classes)
+
+
 def repeats(counts: np.ndarray, threshold: float) -> np.ndarray:
     """[K] int64: ceil(max(1, sqrt(threshold / share of the class))); 1 for a class without frames."""
     share = counts / max(1, counts.sum())
@@ -146,17 +152,12 @@ def frame_numbers(clip: Clip) -> np.ndarray:
     return np.rint(times_s / max(float(np.median(np.diff(times_s))), 1e-9)).astype(np.int32)
 
 
-class _Names(Sequence[str]):
+class _Names:
     """Names of frames, made when asked for."""
 
     def __init__(self, frames: FrameSet):
         self._frames = frames
 
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
+    def __getitem__(self, index: int, /) -> str:
         row, k = self._frames.where(index)
         return f"{self._frames.clips.clip_ids[row]}, frame {k}"

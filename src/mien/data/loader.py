@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.data.dataset import ClipSet, FrameError, Reader, Sample
+from mien.data.dataset import FrameError, Items, Reader, Sample
 from mien.data.view import View
 from mien.rng import generator
 from mien.types import UserError
@@ -51,7 +51,7 @@ class ClipLoader:
 
     def __init__(
         self,
-        clips: ClipSet,
+        clips: Items,
         views: Mapping[str, View],
         batch_size: int,
         seed: int,
@@ -114,7 +114,7 @@ class EvalLoader:
 
     def __init__(
         self,
-        clips: ClipSet,
+        clips: Items,
         views: Mapping[str, View],
         batch_size: int,
         seed: int = 0,
