@@ -11,11 +11,11 @@ from mien.cli.main import say_once
 
 
 def main(argv: list[str]) -> int:
-    from mien.recipes import masked, published, supervised
+    from mien.recipes import pretrain, published, supervised
     from mien.recipes.finetune import finetune
     from mien.types import require
 
-    encoders: Any = Literal[tuple(masked.RECIPES)]
+    encoders: Any = Literal[tuple(pretrain.RECIPES)]
     recipes: Any = tyro.extras.subcommand_type_from_defaults(
         {name: recipe() for name, recipe in published.RECIPES.items()}, published.descriptions()
     )
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
 
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
     args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=config)
-    scratch = masked.RECIPES[args.encoder]().method
+    scratch = pretrain.RECIPES[args.encoder]().method
     name = next(name for name in published.RECIPES if name in argv)
     if args.protocol is None:
         require(args.fold is None and not args.single_run, "--fold and --single-run belong to --protocol NAME")

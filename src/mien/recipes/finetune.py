@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args
 import torch
 from rich.console import Console
 
-from mien.corpora._record import read_record
+from mien.corpora._record import CorpusRecord, read_record
 from mien.data.contract import mismatch
 from mien.data.dataset import ClipSet
+from mien.data.frames import FrameSet, class_counts
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.select import (
@@ -32,13 +33,13 @@ from mien.models import Provenance, load_folder, save_model
 from mien.protocols import classification, regression
 from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, Start, TaskRecipe
+from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe, inverse_shares
 from mien.tasks._clip import ClipTask
 from mien.tasks._table import TaskConfig
 from mien.train.checkpoint import load_checkpoint
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, fit
-from mien.types import UserError
+from mien.types import LabelSpec, UserError
 
 VALIDATION_SHARE = 0.15  # of the training subjects, for --select best
 
@@ -74,7 +75,7 @@ def start_from(init: str | None, scratch: EncoderConfig | None, scratch_size: in
 
 def has_target(manifest: Manifest, recipe: TaskRecipe, data: FinetuneData) -> Manifest:
     """Rows with a label; per-frame targets are looked for in the shards."""
-    if isinstance(recipe, RegressRecipe) and recipe.per == "frame":
+    if recipe.per == "frame":
         return manifest
     for target in data.target:
         manifest = labelled(manifest, target)
@@ -100,7 +101,7 @@ def select_rows(
             validation = rows("val")
         else:
             train, validation = hold_out(train, VALIDATION_SHARE, seed)
-    if isinstance(recipe, ClassifyRecipe):
+    if isinstance(recipe, ClassifyRecipe) and recipe.per == "clip":
         return label_fraction(train, data.target[0], data.label_fraction, seed), validation
     return any_fraction(train, data.label_fraction, seed), validation
 
@@ -108,23 +109,36 @@ def select_rows(
 def resolve(
     recipe: TaskRecipe, start: Start, shards: Shards, train: Manifest, data: FinetuneData
 ) -> FinetuneExperiment:
-    """The complete experiment. Raises UserError where the shards cannot serve the model's size or colour."""
+    """The complete experiment.
+
+    Raises:
+        UserError: the shards cannot serve the model's size or colour, or say nothing of the classes of their frames.
+    """
     fps, size = median_fps(train), recipe.size or start.size
     start.encoder.check_clip(recipe.num_frames, size)
     common: dict[str, Any] = {
         "num_frames": recipe.num_frames, "stride": recipe.stride, "frame_period_s": 1 / fps, "size": size,
-        "views": recipe.views, "training_data": _origin(start, train), "contract": shards.contract,
+        "views": recipe.views, "training_data": _origin(start, train), "contract": shards.contract, **start.pixels,
     }  # fmt: skip
     spec = recipe.label_spec(train, data, common)
-    record = read_record(shards.root)
-    if record and record.classes and data.target == ("label",) and spec.kind == "categorical":
-        spec = replace(
-            spec, names=record.classes
-        )  # the corpus's order, and a class that this fold's training part lacks
+    if spec.kind == "categorical":  # the corpus's order, and a class that this fold's training part lacks
+        spec = replace(spec, names=classes_of(read_record(shards.root), spec.target) or spec.names)
+        if not spec.names:
+            raise UserError(f"{shards.root} does not say which classes the frames' {spec.target} has: prepare --corpus")
     if reason := mismatch(spec, shards.contract):
         raise UserError(f"{shards.root}: {reason}; prepare it again with --size {size}, in colour")
     task = recipe.task(start, spec, train, rates_differ(train, fps))
+    if isinstance(recipe, ClassifyRecipe) and recipe.per == "frame" and recipe.class_weights:
+        counts = class_counts(ClipSet(shards, train), spec.target, len(spec.names))
+        task = replace(task, class_weights=inverse_shares(counts))
     return FinetuneExperiment(task, recipe.optim, recipe.train)
+
+
+def classes_of(record: CorpusRecord | None, target: str) -> tuple[str, ...]:
+    """A corpus's classes of a target, in their published order; () where it says none."""
+    if record is None or target not in ("label", record.options.get("target"), *record.frame_targets):
+        return ()
+    return record.classes
 
 
 def _origin(start: Start, train: Manifest) -> Any:
@@ -145,9 +159,16 @@ def build(experiment: FinetuneExperiment, start: Start) -> ClipTask:
 
 
 def validation_scores(shards: Shards, rows: Manifest, batch_size: int, where: World) -> Evaluator:
-    """Scores on held-out training subjects, for ``--select best``."""
+    """Scores on held-out training subjects, for ``--select best``; the first number chooses."""
 
     def call(model: Any) -> dict[str, float]:
+        if model.spec.kind == "categorical" and model.spec.per == "frame":
+            names = model.spec.names
+            frames = classification.predict_annotated_frames(
+                model, model.spec, names, shards, rows, batch_size, where.device
+            )
+            result = classification.score(frames, names)
+            return {"val_macro_f1": result["macro_f1"], "val_war": result["war"]}
         if model.spec.kind == "categorical":
             items = classification.predict_items(model, model.spec, shards, rows, batch_size, where.device)
             result = classification.score(items, model.spec.names)
@@ -158,6 +179,21 @@ def validation_scores(shards: Shards, rows: Manifest, batch_size: int, where: Wo
         return {"val_ccc": result["ccc"], "val_mae": result["mae"]}
 
     return Evaluator(every=0, call=call)
+
+
+def chosen_by(spec: LabelSpec) -> str:
+    """Name of the number that ``--select best`` goes by: the UAR of clips, the macro F1 of frames (ABAW), the CCC."""
+    if spec.kind != "categorical":
+        return "val_ccc"
+    return "val_uar" if spec.per == "clip" else "val_macro_f1"
+
+
+def training_items(recipe: TaskRecipe, shards: Shards, train: Manifest, spec: LabelSpec) -> ClipSet | FrameSet:
+    """Clips, or single frames of them."""
+    clips = ClipSet(shards, train)
+    if not isinstance(recipe, ClassifyRecipe) or recipe.frames is None:
+        return clips
+    return FrameSet(clips, (spec.target,), recipe.frames, recipe.train.seed, len(spec.names))
 
 
 def finetune(
@@ -208,17 +244,18 @@ def finetune(
             return out / "model"
         learner = build(experiment, start)
         views = learner.views()
+        items = training_items(recipe, shards, train, task.spec)
         loader = ClipLoader(
-            ClipSet(shards, train), views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
+            items, views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
             workers=config.workers, targets=recipe.targets(train, task.spec),
-            weights=recipe.sampling_weights(train, task.spec), pin=where.device.type == "cuda",
+            weights=recipe.sampling_weights(train, task.spec), order=items.order if isinstance(items, FrameSet) else None,
+            pin=where.device.type == "cuda",
         )  # fmt: skip
         evaluator = validation_scores(shards, validation, per_rank, where) if validation else None
-        best = "val_uar" if task.spec.kind == "categorical" else "val_ccc"
-        every = max(1, config.total_steps(len(train)) // 20)
+        every = max(1, config.total_steps(loader.epoch_clips) // recipe.evaluations)
         fit(
-            learner, prepared(loader, views, where), len(train), experiment.optim, config, out, where,
-            [replace(evaluator, every=every)] if evaluator else [], best if evaluator else None, name,
+            learner, prepared(loader, views, where), loader.epoch_clips, experiment.optim, config, out, where,
+            [replace(evaluator, every=every)] if evaluator else [], chosen_by(task.spec) if evaluator else None, name,
         )  # fmt: skip
         if where.is_main:
             contracts = (start.folder.provenance.contracts if start.folder else ()) + (shards.contract,)

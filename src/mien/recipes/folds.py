@@ -29,7 +29,7 @@ from mien.protocols import classification, regression
 from mien.protocols.evaluation import Scoring, evaluate
 from mien.protocols.table import Protocol, chosen_folds, number_of
 from mien.recipes.finetune import Validation, finetune
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe
+from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
 from mien.train.distributed import pick_device
 from mien.types import UserError, require
 
@@ -61,14 +61,12 @@ def check(recipe: TaskRecipe, data: FinetuneData, protocol: Protocol) -> TaskRec
     classifies = isinstance(recipe, ClassifyRecipe)
     wanted = "a classifier" if protocol.kind == "categorical" else "a regression"
     require(classifies == (protocol.kind == "categorical"), f"protocol {protocol.name} is {wanted}: take such a recipe")
-    if protocol.per == "frame" and classifies:
-        raise UserError(
-            f"protocol {protocol.name} has a class for every frame; recipes classify clips. mien evaluate scores it"
-        )
+    single = isinstance(recipe, ClassifyRecipe) and recipe.frames is not None
+    require(protocol.per == "frame" or not single, f"protocol {protocol.name} is of clips: take a recipe of clips")
     record = read_record(data.data)
     if record and record.name != protocol.corpus:
         raise UserError(f"{data.data} holds {record.name}, the protocol is of {protocol.corpus}")
-    return replace(recipe, per=protocol.per) if isinstance(recipe, RegressRecipe) else recipe
+    return replace(recipe, per=protocol.per)
 
 
 def finetune_folds(
