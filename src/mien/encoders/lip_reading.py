@@ -45,6 +45,8 @@ class LipReadingConfig:
     supports_mask: ClassVar[bool] = False
     tube: ClassVar[Grid] = (1, 32, 32)
     """Frames and pixels from one token to the next. A token sees more than that, over time two frames before and after."""
+    reach: ClassVar[int] = 2
+    """Frames before and after its own that a token depends on."""
 
     def __post_init__(self) -> None:
         allowed = get_args(Activation)

@@ -42,6 +42,8 @@ class ResNetConfig:
     supports_mask: ClassVar[bool] = False
     tube: ClassVar[Grid] = (1, 32, 32)
     """Frames and pixels from one token to the next. A token sees more than that."""
+    reach: ClassVar[int] = 0
+    """Frames before and after its own that a token depends on."""
 
     def __post_init__(self) -> None:
         require(self.depth in LAYOUTS, f"ResNet depth {self.depth}: give {' or '.join(map(str, LAYOUTS))}")

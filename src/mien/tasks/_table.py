@@ -2,5 +2,6 @@
 
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
+from mien.tasks.sequence import SequenceConfig
 
-TaskConfig = ClassifyConfig | RegressConfig
+TaskConfig = ClassifyConfig | RegressConfig | SequenceConfig
