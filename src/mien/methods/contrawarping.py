@@ -1,0 +1,88 @@
+"""ContraWarping (Xue et al. 2023, "Unsupervised Facial Expression Representation Learning with Contrastive Local Warping"): views
+with different global transformations are pulled together, a locally warped face, whose expression is another, is pushed away.
+
+    loss = BYOL's + weight * 2 max(0, cos(q(zw), z') - margin),  mean over the batch and over the two z' of the global views
+
+What is public of it is in official.md 8.1: the pulling may be BYOL, the pushing is not pinned. Ours:
+
+- *Bounded*: minus the cosine would push for ever; a hinge stops when the faces are `margin` apart.
+- *Which branch*: the warped face goes through the online network, against the targets of the two other views, which are there
+  anyway; the gradient then reaches the encoder through the picture that differs. ``warped_branch target`` is the reverse.
+- *The warped face gets global transformations of its own*, or a crop and a blur would tell it from the others.
+- *Swap*: with some probability it is the two global views that show the warped face and the third that shows the face as it is.
+  With 0.5, "has it been warped?" says nothing about who is pushed away. Off by default, as in the paper's figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mien.methods._siamese import cosine, spread
+from mien.methods.byol import BYOL, BYOLConfig
+from mien.transforms.contrastive import Look, Views
+from mien.transforms.warp import Warp
+from mien.types import require
+
+
+@dataclass(frozen=True)
+class ContraWarpingConfig(BYOLConfig):
+    """Defaults: BYOL's, with a warped view."""
+
+    third: Look = field(default_factory=lambda: Look(blur=0.5, solarize=0.1))
+    """Of the warped face: between the two others, so that no operation marks it."""
+    warp: Warp = field(default_factory=Warp)
+    weight: float = 1.0
+    """Of the pushing."""
+    margin: float = 0.5
+    """Cosine up to which a warped face may stay near."""
+    warped_branch: Literal["online", "target"] = "online"
+    swap: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.weight >= 0, f"weight {self.weight:g}: give 0 or more")
+        require(-1 <= self.margin <= 1, f"margin {self.margin:g}: give a cosine from -1 to 1")
+        require(0 <= self.swap <= 1, f"swap {self.swap:g}: give a probability")
+
+    def looks(self) -> dict[str, Look]:
+        return super().looks() | {"warped": self.third}
+
+    def transform(self) -> Views:
+        return replace(super().transform(), warp=self.warp, warped=("warped",), swap=self.swap)
+
+    def build(self) -> ContraWarping:
+        return ContraWarping(self)
+
+
+class ContraWarping(BYOL):
+    """See the module's docstring."""
+
+    config: ContraWarpingConfig
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """``first``, ``second``, ``warped`` [B, C, T, H, W] to the loss and, for the log, the cosines of those pulled together
+        and pushed apart, and how far the predictions lie apart."""
+        c = self.config
+        p1, p2 = (self.predictor(self.online(batch[name])) for name in ("first", "second"))
+        z1, z2 = self.targets(batch["first"]), self.targets(batch["second"])
+        near = torch.stack([cosine(p1, z2), cosine(p2, z1)])
+        far = self.to_warped(batch["warped"], (p1, p2), (z1, z2))
+        push = 2 * (far - c.margin).clamp(min=0).mean()
+        return {
+            "loss": (2 - 2 * near).sum(0).mean() + c.weight * push,
+            "cosine": near.detach().mean(),
+            "warped_cosine": far.detach().mean(),
+            "spread": spread(p1),
+        }
+
+    def to_warped(self, clip: Tensor, predictions: tuple[Tensor, Tensor], targets: tuple[Tensor, Tensor]) -> Tensor:
+        """Cosines [2, n] of the warped faces with both views of the faces as they are."""
+        if self.config.warped_branch == "online":
+            prediction = self.predictor(self.online(clip))
+            return torch.stack([cosine(prediction, z) for z in targets])
+        target = self.targets(clip)
+        return torch.stack([cosine(p, target) for p in predictions])
