@@ -1,6 +1,6 @@
 """`mien pretrain RECIPE --data SHARDS --out RUN`."""
 
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,11 +44,10 @@ def main(argv: list[str]) -> int:
 
 
 def exact(recipe: Any) -> Any:
-    """The recipe with types that name its one method and encoder, so that their fields are options and not subcommands."""
+    """The recipe with types that name its one method, encoder and so on: their fields are options and not subcommands."""
     method = recipe.method
-    kind = make_dataclass(
-        type(method).__name__, [("encoder", type(method.encoder), method.encoder)], bases=(type(method),), frozen=True
-    )
+    parts = [(name, type(part), part) for name, part in fields_of(method).items() if is_dataclass(part)]
+    kind = make_dataclass(type(method).__name__, parts, bases=(type(method),), frozen=True)
     narrow = kind(**fields_of(method))
     return make_dataclass("Recipe", [("method", kind, narrow)], bases=(type(recipe),), frozen=True)(
         **fields_of(recipe) | {"method": narrow}

@@ -18,7 +18,7 @@ from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
 from mien.methods._table import MethodConfig
 from mien.models import Provenance, save_model
-from mien.recipes import masked
+from mien.recipes import lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
 from mien.rng import generator
 from mien.train.distributed import World, world
@@ -29,13 +29,13 @@ HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no
 HELD_OUT_CLIPS = 512
 
 
-RECIPES = masked.RECIPES
+RECIPES = {**masked.RECIPES, **lira.RECIPES}
 
 
 def check_store(shards: Shards, method: MethodConfig) -> None:
     """Raises UserError for crops smaller than the method's clips, or grey ones for a colour encoder."""
     store = shards.contract.store
-    wanted = f"prepare again with --size {method.size}, in colour"
+    wanted = f"prepare again with --size {method.size}" + (", in colour" if method.encoder.channels == 3 else "")
     require(
         store.size >= method.size,
         f"{shards.root} holds crops of {store.size} px, the recipe needs {method.size}: {wanted}",
