@@ -29,6 +29,8 @@ def main(argv: list[str]) -> int:
         """One or several folders written by `mien prepare`."""
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
         """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
+        init: str | None = None
+        """Start from the encoder of this model or run instead of random weights: a converted ResNet, a recogniser of subjects."""
         split: str = "split"
         """Manifest column whose rows "test" are held out."""
         data_fraction: float = 1.0
@@ -38,7 +40,7 @@ def main(argv: list[str]) -> int:
     # The recipe says which method and encoder: their fields are options, not subcommands to choose another.
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    model = pretrain(plain(args.recipe), args.data, args.out, args.device, args.split, args.data_fraction)
+    model = pretrain(plain(args.recipe), args.data, args.out, args.device, args.split, args.data_fraction, args.init)
     say_once(f"model: {model}")
     return 0
 

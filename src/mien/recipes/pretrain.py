@@ -17,9 +17,10 @@ from mien.data.manifest import Manifest
 from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
 from mien.methods._table import MethodConfig
-from mien.models import Provenance, save_model
-from mien.recipes import lira, masked
+from mien.models import ModelFolder, Provenance, load_folder, save_model
+from mien.recipes import contrastive, lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
+from mien.recipes.monitors import FEWEST_CLIPS, monitor
 from mien.rng import generator
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
@@ -29,7 +30,7 @@ HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no
 HELD_OUT_CLIPS = 512
 
 
-RECIPES = {**masked.RECIPES, **lira.RECIPES}
+RECIPES = {**masked.RECIPES, **contrastive.RECIPES, **lira.RECIPES}
 
 
 def check_store(shards: Shards, method: MethodConfig) -> None:
@@ -120,6 +121,23 @@ def held_out_loss(
     return Evaluator(every=0, call=call)
 
 
+def start_from(learner: Any, init: ModelFolder) -> None:
+    """Gives the learner the encoder's weights of a model.
+
+    Raises:
+        UserError: an encoder of another shape.
+    """
+    weights: Any = init.model.encoder
+    load = getattr(learner, "load_encoder", learner.encoder.load_state_dict)
+    try:
+        load(weights.state_dict())
+    except RuntimeError:
+        here, there = learner.config.encoder, init.config.encoder
+        raise UserError(
+            f"--init {init.path} holds the encoder {there}; the recipe has {here}: they must agree"
+        ) from None
+
+
 def pretrain(
     recipe: PretrainRecipe,
     data: Sequence[Path],
@@ -127,10 +145,12 @@ def pretrain(
     device: str = "auto",
     split: str = "split",
     fraction: float = 1.0,
+    init: str | None = None,
 ) -> Path:
     """Trains `recipe` on the shards of `data`; goes on where an earlier start stopped.
 
     Args:
+        init: a model or run whose encoder it starts from, instead of random weights.
         fraction: share of the training clips that is used. Give the recipe `steps` to train parts at equal cost.
 
     Returns:
@@ -142,6 +162,8 @@ def pretrain(
     name, shards = recipe.name, [Shards(path) for path in data]
     for folder in shards:
         check_store(folder, recipe.method)
+    recipe = replace(recipe, method=contrastive.for_crops(recipe.method, [s.contract.geometry for s in shards]))
+    start = load_folder(init) if init else None
     train, held = training_rows(shards, recipe.train.seed, split)
     train = data_fraction(train, fraction, recipe.train.seed)
     info = {
@@ -152,6 +174,8 @@ def pretrain(
     }
     if fraction < 1:
         info["data_fraction"] = fraction
+    if start:
+        info["init"] = start.hash
     with world(device) as where:
         config = recipe.train
         per_rank = micro_batch(config, where.size)
@@ -160,21 +184,31 @@ def pretrain(
         where.barrier()
         torch.manual_seed(config.seed)
         learner = recipe.method.build()
+        if start:
+            start_from(learner, start)
         clips, views = _clip_set(shards, train), learner.views()
         loader = ClipLoader(
             clips, views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
             workers=config.workers,
             pin=where.device.type == "cuda",
         )  # fmt: skip
-        evaluator = held_out_loss(learner, shards, held, per_rank, where)
-        evaluators = [replace(evaluator, every=config.evaluate_every)] if evaluator else []
+        watched = held if sum(map(len, held)) >= FEWEST_CLIPS else train
+        found = (
+            held_out_loss(learner, shards, held, per_rank, where), monitor(learner, shards, watched, per_rank, where)
+        )  # fmt: skip
+        evaluators = [replace(e, every=config.evaluate_every) for e in found if e]
         batches = prepared(loader, views, where)
         fit(learner, batches, len(clips), recipe.optim, config, out, where, evaluators, label=name)
         if where.is_main:
+            learner.eval()
+            before = start.provenance if start else Provenance()
+            origin = origin_of(train)
             provenance = Provenance(
-                contracts=tuple(s.contract for s in shards), training_data=origin_of(train), data=tuple(info["hashes"]),
-                recipe=name, experiment=open_run(out, name, recipe, info), frame_period_s=frame_period_s(train),
-                metrics=evaluator.call(learner.eval()) if evaluator else {},
+                contracts=before.contracts + tuple(s.contract for s in shards), init=start.hash if start else "",
+                training_data=origin if not start or before.training_data == origin else "mixed",
+                data=before.data + tuple(info["hashes"]), recipe=name, experiment=open_run(out, name, recipe, info),
+                frame_period_s=frame_period_s(train),
+                metrics={k: v for e in evaluators for k, v in e.call(learner).items()},
             )  # fmt: skip
             save_model(out / "model", learner, recipe.method, provenance)
         where.barrier()

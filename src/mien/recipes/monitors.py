@@ -1,0 +1,111 @@
+"""Collapse monitors of contrastive pre-training: numbers in the log, and one warning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from mien.data.dataset import ClipSet
+from mien.data.loader import EvalLoader, prepare_batch
+from mien.data.manifest import Manifest
+from mien.data.shards import Shards
+from mien.data.view import View
+from mien.evaluate.collapse import chance, effective_rank, knn_accuracy, relative_std
+from mien.methods._siamese import Siamese
+from mien.rng import generator
+from mien.train.distributed import World
+from mien.train.loop import Evaluator
+
+MOST_CLIPS, FEWEST_CLIPS = 512, 8
+LABEL = "label"
+# Ours. SimSiam's Fig. 2 shows about 1 for a healthy run and 0 for a collapsed one; features that differ in fewer than two
+# directions cannot tell more than one thing.
+LOW_SPREAD, LOW_RANK = 0.1, 2.0
+
+
+def monitor(
+    learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World
+) -> Evaluator | None:
+    """Looks at features of clips without augmentation: ``feature_std`` and ``projection_std`` (relative to 1 / sqrt(D)),
+    ``effective_rank``, and with labels ``knn_accuracy`` beside ``knn_chance``, people kept apart.
+
+    None for methods of one view, and where there are too few clips.
+    """
+    if not isinstance(learner, Siamese) or sum(map(len, rows)) < FEWEST_CLIPS:
+        return None
+    chosen = _some(rows)
+    used = [(s, m) for s, m in zip(shards, chosen, strict=True) if len(m)]
+    c = learner.config
+    views = {"clip": View(c.num_frames, c.stride, "test", c.plain())}
+    loader = EvalLoader(ClipSet([s for s, _ in used], [m for _, m in used]), views, batch_size, strict=False)
+    labels, people = _labels([row for _, m in used for row in m.rows()])
+    warned: list[str] = []
+
+    def call(module: Any) -> dict[str, float]:
+        features, projections = [], []
+        with torch.inference_mode():
+            for batch in loader:
+                clip = prepare_batch(batch, views, where.device)["clip"]
+                features.append(module.features(clip).float().cpu().numpy())
+                projections.append(module.projections(clip).float().cpu().numpy())
+        values = scores(np.concatenate(features), np.concatenate(projections), labels, people)
+        if where.is_main and not warned and (reason := collapsed(values)):
+            warned.append(reason)
+            Console(stderr=True).print(f"warning: {reason}", soft_wrap=True, highlight=False)
+        return values
+
+    return Evaluator(every=0, call=call)
+
+
+def scores(
+    features: np.ndarray, projections: np.ndarray, labels: Sequence[str | None], people: Sequence[str | None]
+) -> dict[str, float]:
+    """The numbers of `monitor` for features [n, D] and projections [n, P]; clips without a label are not asked for one."""
+    values = {
+        "feature_std": relative_std(features),
+        "projection_std": relative_std(projections),
+        "effective_rank": effective_rank(features),
+    }
+    known = [k for k, label in enumerate(labels) if label is not None]
+    names = [str(labels[k]) for k in known]
+    if len(set(names)) > 1:
+        accuracy = knn_accuracy(features[known], names, [people[k] for k in known])
+        if accuracy == accuracy:
+            values |= {"knn_accuracy": accuracy, "knn_chance": chance(names)}
+    return values
+
+
+def collapsed(values: dict[str, float]) -> str | None:
+    """Why these numbers mean a collapse, and what helps; None when they do not."""
+    found = []
+    if values["projection_std"] < LOW_SPREAD:
+        found.append(
+            f"projections hardly differ (relative standard deviation {values['projection_std']:.3f}; 1 is healthy)"
+        )
+    if values["effective_rank"] < LOW_RANK:
+        found.append(f"features use {values['effective_rank']:.1f} directions")
+    if not found:
+        return None
+    return (
+        f"the features have collapsed or never spread: {' and '.join(found)}. "
+        "A smaller --optim.lr, a longer warm-up or a larger batch helps; DINO: fewer --method.prototypes, a lower "
+        "--method.warmup-temperature"
+    )
+
+
+def _some(rows: Sequence[Manifest]) -> list[Manifest]:
+    """At most `MOST_CLIPS` rows, each folder by its share, picked without a seed so that runs compare."""
+    count, rng = sum(map(len, rows)), generator("monitored clips", 0)
+    shares = [min(len(m), max(1, MOST_CLIPS * len(m) // count)) for m in rows]
+    return [m.take(sorted(rng.permutation(len(m))[:n])) if len(m) else m for m, n in zip(rows, shares, strict=True)]
+
+
+def _labels(rows: list[dict[str, Any]]) -> tuple[list[str | None], list[str | None]]:
+    """(label, subject) of each row; None where there is none."""
+    labels = [row.get(LABEL) for row in rows]
+    texts = [None if v is None or v == "" or v != v else str(v) for v in labels]
+    return texts, [row["subject"] or None for row in rows]
