@@ -33,9 +33,11 @@ from mien.models import Provenance, load_folder, save_model
 from mien.protocols import classification, regression
 from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
+from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe, inverse_shares
 from mien.tasks._clip import ClipTask
 from mien.tasks._table import TaskConfig
+from mien.tasks.sequence import SequenceConfig, SequenceTask
 from mien.train.checkpoint import load_checkpoint
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, fit
@@ -131,6 +133,8 @@ def resolve(
     if isinstance(recipe, ClassifyRecipe) and recipe.per == "frame" and recipe.class_weights:
         counts = class_counts(ClipSet(shards, train), spec.target, len(spec.names))
         task = replace(task, class_weights=inverse_shares(counts))
+    if isinstance(recipe, SequenceRecipe) and isinstance(task, SequenceConfig):
+        task = recipe.from_data(task, shards, train)
     return FinetuneExperiment(task, recipe.optim, recipe.train)
 
 
@@ -148,7 +152,7 @@ def _origin(start: Start, train: Manifest) -> Any:
     return origin
 
 
-def build(experiment: FinetuneExperiment, start: Start) -> ClipTask:
+def build(experiment: FinetuneExperiment, start: Start) -> ClipTask | SequenceTask:
     """A task whose encoder holds the starting weights, loaded strictly."""
     torch.manual_seed(experiment.train.seed)
     task = experiment.task.build()
@@ -189,7 +193,9 @@ def chosen_by(spec: LabelSpec) -> str:
 
 
 def training_items(recipe: TaskRecipe, shards: Shards, train: Manifest, spec: LabelSpec) -> ClipSet | FrameSet:
-    """Clips, or single frames of them."""
+    """Clips, single frames of them, or segments of whole tracks."""
+    if isinstance(recipe, SequenceRecipe):
+        return recipe.items(shards, train)
     clips = ClipSet(shards, train)
     if not isinstance(recipe, ClassifyRecipe) or recipe.frames is None:
         return clips

@@ -29,6 +29,7 @@ from mien.protocols import classification, regression
 from mien.protocols.evaluation import Scoring, evaluate
 from mien.protocols.table import Protocol, chosen_folds, number_of
 from mien.recipes.finetune import Validation, finetune
+from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
 from mien.train.distributed import pick_device
 from mien.types import UserError, require
@@ -66,6 +67,9 @@ def check(recipe: TaskRecipe, data: FinetuneData, protocol: Protocol) -> TaskRec
     record = read_record(data.data)
     if record and record.name != protocol.corpus:
         raise UserError(f"{data.data} holds {record.name}, the protocol is of {protocol.corpus}")
+    if isinstance(recipe, SequenceRecipe):
+        require(protocol.per == "frame", f"protocol {protocol.name} is of clips: take a recipe of clips")
+        return recipe
     return replace(recipe, per=protocol.per)
 
 

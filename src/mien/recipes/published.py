@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mien.data.frames import FrameSampling
+from mien.recipes import sequence
 from mien.recipes.supervised import RECIPES as BASE
 from mien.recipes.supervised import ClassifyRecipe, RegressRecipe, TaskRecipe, single_frames
 from mien.train.loop import TrainConfig
@@ -199,7 +200,7 @@ RECIPES: dict[str, Callable[[], TaskRecipe]] = {
         regress_werewolf_xl, regress_first_impressions,
         frames, frames_released, frames_resnet50_released,
     )
-}  # fmt: skip
+} | sequence.RECIPES  # fmt: skip
 
 
 def descriptions() -> dict[str, str]:

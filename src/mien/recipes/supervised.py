@@ -16,6 +16,7 @@ from mien.encoders._api import Pool
 from mien.encoders._table import EncoderConfig
 from mien.losses.regression import RegressionLoss
 from mien.models import ModelFolder
+from mien.recipes.sequence import SequenceRecipe
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.train.loop import TrainConfig
@@ -257,7 +258,7 @@ class RegressRecipe(FinetuneRecipe):
         return None
 
 
-TaskRecipe = ClassifyRecipe | RegressRecipe
+TaskRecipe = ClassifyRecipe | RegressRecipe | SequenceRecipe
 
 
 def single_frames() -> ClassifyRecipe:
