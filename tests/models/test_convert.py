@@ -21,8 +21,9 @@ from mien.cli.main import run
 from mien.encoders.vit import ViTConfig
 from mien.methods._masked import MaskedConfig
 from mien.models import load_folder
-from mien.models.convert import LABELS, PUBLISHED, ConvertOptions, config_and_weights, convert_official, official_state
+from mien.models.convert import config_and_weights, convert_official, official_state
 from mien.models.convert_file import read_state
+from mien.models.convert_options import CONVOLUTIONAL, LABELS, PUBLISHED, ConvertOptions
 from mien.models.folder import ModelFolder, Provenance, save_model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
@@ -49,7 +50,8 @@ def config_of(state: dict[str, Tensor], given: ConvertOptions) -> Any:
 
 
 def test_the_command_line_names_what_there_is():
-    assert get_args(Name) == tuple(PUBLISHED) == tuple(official.NAMES)
+    assert get_args(Name) == (*PUBLISHED, *CONVOLUTIONAL)
+    assert tuple(PUBLISHED) == tuple(official.NAMES)
     assert get_args(Labels) == tuple(LABELS)
 
 

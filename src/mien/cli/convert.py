@@ -11,14 +11,18 @@ import tyro
 if TYPE_CHECKING:
     from mien.models.convert import Conversion
 
-Name = Literal["svfap-base", "svfap-small", "mae-dfer-base", "mae-dfer-small", "mae-dfer-tiny", "videomae-base"]
-Labels = Literal["dfew", "ferv39k", "mafw"]
+Name = Literal[
+    "svfap-base", "svfap-small", "mae-dfer-base", "mae-dfer-small", "mae-dfer-tiny", "videomae-base", "resnet18", "resnet50",
+    "lipreading-resnet18",
+]  # fmt: skip
+Labels = Literal["dfew", "ferv39k", "mafw", "aff-wild2"]
 
 
 @dataclass(frozen=True)
 class Convert:
-    """A published checkpoint of SVFAP, MAE-DFER or VideoMAE to a model folder, or a model folder to the authors' form.
+    """A published checkpoint to a model folder, or a model folder to the authors' form.
 
+    SVFAP, MAE-DFER, VideoMAE; ResNets in torchvision's form and the ABAW5 models made of them; lip-reading front ends.
     Nothing in the file is run. Every tensor must fit: what is missing, left over or of another shape is listed and refused.
     """
 
@@ -35,7 +39,9 @@ class Convert:
     pool: Literal["summary", "tokens", "all"] | None = None
     """Tokens a classifier averages; MAE-DFER: summary (the published scripts' `region`), tokens (`org`) or all."""
     size: int | None = None
-    """Side of the clips in pixels; 160 by default."""
+    """Side of the clips in pixels; 160 by default, 224 of ResNets, 96 of lip reading."""
+    activation: Literal["relu", "swish", "prelu"] | None = None
+    """Of lip reading: the file shows it only where it is PReLU, and is else taken to have ReLU."""
     to: Annotated[tuple[Literal["official"], Path] | None, tyro.conf.arg(metavar="official FILE")] = None
     """Write the model folder as the authors' code would, to FILE."""
 
@@ -51,8 +57,7 @@ def main(argv: list[str]) -> int:
         return 0
     assert args.as_
     assert args.out
-    size = {} if args.size is None else {"size": args.size}
-    options = ConvertOptions(args.as_, args.num_classes, args.labels, args.pool, **size)
+    options = ConvertOptions(args.as_, args.num_classes, args.labels, args.pool, args.size, args.activation)
     show(convert_official(args.source, args.out, options), args.out)
     return 0
 
@@ -62,7 +67,10 @@ def check(args: Convert) -> None:
     from mien.types import UserError
 
     given = [name for name, value in (("--as", args.as_), ("--out", args.out)) if value is not None]
-    of_a_file = {"--labels": args.labels, "--num-classes": args.num_classes, "--pool": args.pool, "--size": args.size}
+    of_a_file = {
+        "--labels": args.labels, "--num-classes": args.num_classes, "--pool": args.pool, "--size": args.size,
+        "--activation": args.activation,
+    }  # fmt: skip
     unused = [*given, *(name for name, value in of_a_file.items() if value is not None)]
     if args.to and unused:
         raise UserError(f"--to official writes the model folder as it is to one file: leave out {', '.join(unused)}")

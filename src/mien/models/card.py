@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mien.models.encoder_only import EncoderOnlyConfig
+
 DRAWN_WARNING = (
     "This model was trained only on faces drawn by code. What it says about real people has no meaning; "
     "it shows how the software works."
@@ -19,6 +21,8 @@ def model_card(config: Any, provenance: Any) -> str:
     """Markdown: what the model is, was trained on, needs as input, and is not."""
     spec = getattr(config, "spec", None)
     kind = f"classifier of `{spec.target}`" if spec else "self-supervised pre-training model"
+    if isinstance(config, EncoderOnlyConfig):
+        kind = "encoder without a head"
     lines = [
         "---",
         "library_name: mien",

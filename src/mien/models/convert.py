@@ -1,4 +1,4 @@
-"""Published checkpoints of the masked family to model folders, and back.
+"""Published checkpoints to model folders, and back: the masked family here, convolutional encoders in `convert_conv`.
 
 Strict: every tensor of the file must be one of the model's, and the other way round.
 """
@@ -11,70 +11,45 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mien.encoders._api import Pool
-from mien.encoders.lgi_former import lgi_former_small, lgi_former_tiny
-from mien.encoders.tpsbt import TPSBTConfig, tpsbt_small
+from mien.encoders.lip_reading import LipReadingConfig
+from mien.encoders.resnet import ResNetConfig
+from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods._masked import MaskedConfig
 from mien.methods.mae_dfer import MAEDFERConfig
-from mien.methods.svfap import SVFAPConfig
-from mien.methods.videomae import VideoMAEConfig
+from mien.models.convert_conv import conv_config_and_weights, conv_state
 from mien.models.convert_file import read_state, some
+from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
 from mien.models.convert_keys import ROOT, bare, official_key
+from mien.models.convert_options import (
+    ASSUMED_CROPS,
+    CONVOLUTIONAL,
+    FRAME_PERIOD_S,
+    LABELS,
+    PUBLISHED,
+    ConvertOptions,
+)
+from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.types import CropContract, Geometry, LabelSpec, UserError, require
+from mien.types import LabelSpec, UserError, require
 
-PUBLISHED: dict[str, MaskedConfig] = {
-    "svfap-base": SVFAPConfig(),
-    "svfap-small": SVFAPConfig(encoder=tpsbt_small()),
-    # The published MAE-DFER weights were trained with region order (official.md section 1, #7).
-    "mae-dfer-base": MAEDFERConfig(decoder_order="region"),
-    "mae-dfer-small": MAEDFERConfig(encoder=lgi_former_small(), decoder_order="region"),
-    "mae-dfer-tiny": MAEDFERConfig(encoder=lgi_former_tiny(), decoder_order="region"),
-    "videomae-base": VideoMAEConfig(),
-}
-"""What ``--as`` names: the pre-training model; a classifier has its encoder."""
+MASKED_SIZE = 160
 
-
-@dataclass(frozen=True)
-class LabelSet:
-    """What the published classifiers of a data set answer (official.md 5, 2.7, 3.6)."""
-
-    names: tuple[str, ...]
-    stride: int = 4
-
-
-LABELS = {
-    "dfew": LabelSet(("happy", "sad", "neutral", "anger", "surprise", "disgust", "fear")),
-    "ferv39k": LabelSet(("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"), stride=1),
-    "mafw": LabelSet(
-        ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise", "contempt", "anxiety",
-         "helplessness", "disappointment")
-    ),
-}  # fmt: skip
-
-# VoxCeleb2's 25 frames a second; of the data sets of film and television assumed: the authors sample by frame number.
-FRAME_PERIOD_S = 1 / 25
-# Assumption: the authors trained on the data sets' own crops as they are, and nobody published how those of DFEW, FERV39k, MAFW
-# and VoxCeleb2 were made in a way that a program could repeat. On raw video our default crop stands in, and predict says so.
-ASSUMED_CROPS = CropContract(Geometry("none", "none", ""), verified=False, stand_in=Geometry())
 # Registered in the published SVFAP code, which no fine-tuning model fits (official.md section 1, #3).
 REGISTERED_WIDTH = 768
-
-Found = dict[str, tuple[str, Tensor]]
-"""Bare names to the file's own names and the tensors."""
 
 
 @dataclass(frozen=True)
 class Conversion:
     """What came of a conversion. `notes`: what the reader must know."""
 
-    config: MaskedConfig | ClassifyConfig
+    config: Any
     num_values: int
     notes: tuple[str, ...] = ()
 
@@ -83,28 +58,7 @@ class Conversion:
         if isinstance(self.config, ClassifyConfig):
             names = self.config.spec.names
             return f"classifier of {len(names)} classes ({', '.join(names)})"
-        return "pre-training model"
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """What the file cannot say about itself."""
-
-    name: str
-    """A key of `PUBLISHED`."""
-    num_classes: int | None = None
-    """Must agree with the file; None believes it."""
-    labels: str | None = None
-    """A key of `LABELS`."""
-    pool: Pool | None = None
-    """Tokens that a classifier averages; None takes the published scripts' choice: summary for MAE-DFER, else tokens."""
-    size: int = 160
-
-    def __post_init__(self) -> None:
-        for option, value, table in (("--as", self.name, PUBLISHED), ("--labels", self.labels, LABELS)):
-            require(value is None or value in table, f"{option} {value}: give one of {', '.join(table)}")
-        n = self.num_classes
-        require(n is None or n >= 1, f"--num-classes {n}: give 1 or more")
+        return "encoder" if isinstance(self.config, EncoderOnlyConfig) else "pre-training model"
 
 
 def convert_official(source: Path, out: Path, options: ConvertOptions) -> Conversion:
@@ -121,8 +75,10 @@ def convert_official(source: Path, out: Path, options: ConvertOptions) -> Conver
     with open(source, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     origin = f"{source.name} (SHA-256 {sha256}) as {options.name}"
+    # A backbone was trained on pictures or mouths of its own, whose crop is nothing that ours could differ from.
+    contracts = () if isinstance(config, EncoderOnlyConfig) else (ASSUMED_CROPS,)
     provenance = Provenance(
-        contracts=(ASSUMED_CROPS,), recipe=options.name, frame_period_s=FRAME_PERIOD_S, converted_from=origin
+        contracts=contracts, recipe=options.name, frame_period_s=FRAME_PERIOD_S, converted_from=origin
     )
     save_model(out, model, config, provenance)
     return Conversion(config, sum(v.numel() for v in weights.values()), tuple(notes))
@@ -130,28 +86,25 @@ def convert_official(source: Path, out: Path, options: ConvertOptions) -> Conver
 
 def config_and_weights(
     state: dict[str, Tensor], source: Path, options: ConvertOptions
-) -> tuple[MaskedConfig | ClassifyConfig, dict[str, Tensor], list[str]]:
+) -> tuple[Any, dict[str, Tensor], list[str]]:
     """What a state dict of the authors' is, its tensors under our names, and notes on it. `source` is for messages.
 
     Raises:
         UserError: as `convert_official`.
     """
-    found = _by_bare_name(state, source)
+    if options.name in CONVOLUTIONAL:
+        return conv_config_and_weights(state, source, options)
+    found = by_bare_name(state, source)
     config, notes = _config_of(found, source, options)
     with torch.device("meta"):
         own = config.build().state_dict()
-    names = _fitted(own, found, isinstance(config, MaskedConfig), source, options.name)
-    if bad := [found[theirs][0] for theirs in names.values() if not _finite(found[theirs][1])]:
-        notes = [
-            *notes,
-            f"not finite (NaN or infinite numbers in it), so outputs are not either: {', '.join(sorted(bad))}",
-        ]
+    pretraining = isinstance(config, MaskedConfig)
+    wanted = {key: official_key(key, pretraining) for key in own}
+    kind = "pre-training model" if pretraining else "classifier"
+    check_fit(own, wanted, found, f"{source} does not fit {options.name} ({kind}){_hint(found, options.name)}")
+    names = {key: bare(theirs) for key, theirs in wanted.items()}
+    notes += not_finite(found[theirs] for theirs in names.values())
     return config, {ours: found[theirs][1] for ours, theirs in names.items()}, notes
-
-
-def _finite(values: Tensor) -> bool:
-    low, high = values.aminmax()  # takes no memory; NaN is both
-    return bool(low.isfinite() and high.isfinite())
 
 
 def _check_out(out: Path) -> None:
@@ -166,18 +119,6 @@ def _check_out(out: Path) -> None:
         require(bool(earlier), f"{out} is not empty and holds no converted model: give a new folder")
 
 
-def _by_bare_name(state: dict[str, Tensor], source: Path) -> Found:
-    """Bare name to the file's own name and the tensor."""
-    found: Found = {}
-    for key, value in state.items():
-        if bare(key) in found:
-            raise UserError(
-                f"{source} holds {found[bare(key)][0]} and {key}, which are one name to the published loaders"
-            )
-        found[bare(key)] = key, value
-    return found
-
-
 def _config_of(found: Found, source: Path, options: ConvertOptions) -> tuple[MaskedConfig | ClassifyConfig, list[str]]:
     """What the file holds, and notes on it.
 
@@ -187,10 +128,7 @@ def _config_of(found: Found, source: Path, options: ConvertOptions) -> tuple[Mas
     method = PUBLISHED[options.name]
     if any(k.startswith("decoder.") or k in ROOT.values() for k in found):
         _explain_registered(found, source)
-        given = {"--num-classes": options.num_classes, "--labels": options.labels, "--pool": options.pool}
-        unused = [option for option, value in given.items() if value is not None]
-        notes = [f"{source.name} is a pre-training model without classes: {', '.join(unused)} not used"]
-        return replace(method, size=options.size), notes if unused else []
+        return replace(method, size=options.size or MASKED_SIZE), options.unused(source.name)
     if any(k.startswith(("head.", "fc_norm.")) for k in found):
         return _classifier(found, source, options)
     raise UserError(
@@ -226,7 +164,7 @@ def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
         names=labels.names if labels else tuple(f"class_{i}" for i in range(number)),
         stride=labels.stride if labels else 4,
         frame_period_s=FRAME_PERIOD_S,
-        size=options.size,
+        size=options.size or MASKED_SIZE,
         contract=ASSUMED_CROPS,
     )
     encoder.check_clip(spec.num_frames, spec.size)
@@ -257,27 +195,6 @@ def _width(found: Found) -> int:
     return weight[1].shape[0] if weight and weight[1].ndim else 0
 
 
-def _fitted(own: dict[str, Tensor], found: Found, pretraining: bool, source: Path, name: str) -> dict[str, str]:
-    """Our names to bare ones. Raises UserError unless every tensor is there, in its shape, and no other."""
-    wanted = {key: bare(official_key(key, pretraining)) for key in own}
-    missing = [official_key(key, pretraining) for key, theirs in wanted.items() if theirs not in found]
-    left = [found[theirs][0] for theirs in set(found) - set(wanted.values())]
-    shapes = [
-        f"{found[theirs][0]} {_x(found[theirs][1].shape)} instead of {_x(own[key].shape)}"
-        for key, theirs in wanted.items()
-        if theirs in found and found[theirs][1].shape != own[key].shape
-    ]
-    parts = [
-        f"{title} {len(items)} ({', '.join(sorted(items))})"
-        for title, items in (("missing", missing), ("left over", left), ("of another shape", shapes))
-        if items
-    ]
-    if parts:
-        kind = "pre-training model" if pretraining else "classifier"
-        raise UserError(f"{source} does not fit {name} ({kind}){_hint(found, name)}: {'; '.join(parts)}")
-    return wanted
-
-
 def _hint(found: Found, given: str) -> str:
     """Which model the file looks like, where that is not the one it was given for."""
     family, width = _family(found), _width(found)
@@ -285,10 +202,6 @@ def _hint(found: Found, given: str) -> str:
         if type(method.encoder) is family and method.encoder.dim == width and name != given:
             return f" but looks like {name}, so try --as {name}"
     return ""
-
-
-def _x(shape: Iterable[int]) -> str:
-    return "x".join(map(str, shape)) or "a single value"
 
 
 def official_state(folder: ModelFolder) -> dict[str, Tensor]:
@@ -303,31 +216,39 @@ def official_state(folder: ModelFolder) -> dict[str, Tensor]:
         f"{folder.path} is a regressor: the authors' form holds classifiers and pre-training models, not the names, range and "
         "activation that its values need; give one of those",
     )
+    if isinstance(config.encoder, (ResNetConfig, LipReadingConfig)):
+        return conv_state(folder)[0]
     pretraining = isinstance(config, MaskedConfig)
     if not pretraining:
         require(
             config.head_norm == "layer", f"{folder.path}: the published classifiers have a LayerNorm before the head"
         )
-        require(config.pool != "fused", f"{folder.path}: the published classifiers do not fuse stages")
+        require(
+            config.pool not in ("fused", "srp"), f"{folder.path}: the published classifiers average tokens of one stage"
+        )
+        require(config.over_time == "mean", f"{folder.path}: the published classifiers have no block over time")
     state: dict[str, Tensor] = {official_key(k, pretraining): v for k, v in folder.model.state_dict().items()}
     first = {k: v for k, v in state.items() if k == "mask_token"}  # where the published files have it (official.md 3.4)
     return {**first, **state}
 
 
 def write_official(name: Path | str, file: Path) -> Conversion:
-    """Writes the model folder `name` as the authors' code would: ``{"model": state dict}``.
+    """Writes the model folder `name` as the authors' code would: ``{"model": state dict}``; of convolutional encoders as
+    `convert_conv.conv_state` says.
 
     Raises:
         UserError: no model folder, one that their code cannot hold, or `file` is a folder.
     """
     require(not file.is_dir(), f"{file} is a folder: give a file name such as {file / 'checkpoint.pth'}")
     folder = load_folder(name)
-    state = official_state(folder)
+    state, notes = official_state(folder), []
+    data: dict[str, Any] = {"model": state}
+    if isinstance(folder.config.encoder, (ResNetConfig, LipReadingConfig)):
+        _, data, notes = conv_state(folder)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.tmp")
-    torch.save({"model": state}, partial)
+    torch.save(data, partial)
     os.replace(partial, file)
-    notes = []
     if isinstance(folder.config, MAEDFERConfig) and folder.config.decoder_order == "raster":
         notes.append("the published code decodes in region order; this model was pre-trained in raster order")
     return Conversion(folder.config, sum(v.numel() for v in state.values()), tuple(notes))

@@ -46,12 +46,15 @@ TENSORS = re.compile(
     r"torch\._utils\._rebuild_\w+|torch\.\w+|torch\.storage\.\w+|collections\.OrderedDict|_codecs\.encode"
 )
 """What tensors are pickled as."""
+ENTRIES = ("model", "module", "state_dict", "model_state_dict")
+COUNTERS = "num_batches_tracked"  # of BatchNorm: whole numbers
 LEGACY_PICKLES = 5  # before torch 1.6: magic number, protocol, machine, the object, its storages' names
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors by name: of the entry ``model``, else ``module``, else of the file itself, as the published loaders look
-    for them. 16-bit floats come back as float32, which holds them exactly.
+    """The tensors by name: of the entry ``model``, else ``module``, as the published loaders of the masked family look for
+    them, else ``state_dict`` or ``model_state_dict``, else of the file itself. 16-bit floats come back as float32, which
+    holds them exactly; BatchNorm's counters stay whole numbers.
 
     Raises:
         UserError: no checkpoint, an object in it that is not known to be harmless, or no state dict.
@@ -61,22 +64,24 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"{path} is not there: give the authors' checkpoint (.pth)")
     data = _read_safetensors(path) if path.suffix == ".safetensors" else _unpickle(path)
-    for entry in ("model", "module"):
+    for entry in ENTRIES:
         if isinstance(data, dict) and isinstance(data.get(entry), dict):
             data = data[entry]
             break
     if not isinstance(data, dict) or not data:
-        raise UserError(f"{path} holds no state dict, neither by itself nor as its entry `model` or `module`")
+        raise UserError(f"{path} holds no state dict, neither by itself nor as its entry {', '.join(ENTRIES)}")
     if others := [str(k) for k, v in data.items() if not isinstance(v, Tensor)]:
         raise UserError(f"{path} is no state dict: no tensors under {some(others)}")
     allowed = (torch.float32, torch.float16, torch.bfloat16)
-    if others := [f"{k} ({v.dtype})" for k, v in data.items() if v.dtype not in allowed]:
+    counters = {k for k, v in data.items() if str(k).endswith(COUNTERS) and v.dtype == torch.int64}
+    if others := [f"{k} ({v.dtype})" for k, v in data.items() if v.dtype not in allowed and k not in counters]:
         raise UserError(f"{path}: tensors of another type than float32, float16 or bfloat16: {some(others)}")
     if others := [k for k, v in data.items() if v.layout != torch.strided or v.device.type != "cpu"]:
         kinds = [f"{k} ({str(data[k].layout).removeprefix('torch.')}, {data[k].device.type})" for k in others]
         raise UserError(f"{path}: tensors that are sparse or without values, where plain ones belong: {some(kinds)}")
     # Copies: nothing is left of the mapped file, and no two tensors share memory, which safetensors does not hold.
-    return {str(k): v.detach().to(torch.float32, copy=True).contiguous() for k, v in data.items()}
+    kinds = {k: torch.int64 if k in counters else torch.float32 for k in data}
+    return {str(k): v.detach().to(kinds[k], copy=True).contiguous() for k, v in data.items()}
 
 
 def some(items: list[str], most: int = 12) -> str:

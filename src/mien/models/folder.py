@@ -20,11 +20,12 @@ from mien import __version__
 from mien.config import class_table, from_json, to_json
 from mien.methods._table import MethodConfig
 from mien.models.card import model_card
+from mien.models.encoder_only import EncoderOnlyConfig
 from mien.tasks._table import TaskConfig
 from mien.types import CropContract, Origin, UserError
 
-LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), *get_args(TaskConfig))
-"""Every learner a model folder may hold."""
+LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), *get_args(TaskConfig), EncoderOnlyConfig)
+"""Everything a model folder may hold: learners, and encoders that were converted."""
 
 
 @dataclass(frozen=True)
