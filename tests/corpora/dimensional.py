@@ -125,9 +125,11 @@ def write_first_impressions(root: Path) -> Path:
     return root
 
 
-def write_werewolf(root: Path, frames: bool = True) -> Path:
+WEREWOLF = ("01_02_003", "07_01_200", "30_09_001")
+
+
+def write_werewolf(root: Path, frames: bool = True, names: Sequence[str] = WEREWOLF) -> Path:
     """Sessions 1, 7 and 30; ratings of the n-th clip are n / 4, (n + 1) / 4, (n + 2) / 4."""
-    names = ["01_02_003", "07_01_200", "30_09_001"]
     rows = [[n, n.split("_")[0], *[(i + k) % 5 / 4 for k in range(3)], "开心"] for i, n in enumerate(names)]
     header = ["VideoName", "Session", "Mean_P_1_2", "Mean_A_1_2", "Mean_D_1_2", "Categorical"]
     text(root / "labels/PAD all.csv", [",".join(map(str, row)) for row in [header, *rows]])
@@ -155,8 +157,7 @@ def write_avcaffe_texts(root: Path, people: Sequence[str], tasks: int, val: Sequ
     text(root / "info/no_audio_files.txt", [f"{people[0]}_task_1_002.avi"])
 
 
-def write_avcaffe(root: Path, crops: bool = False) -> Path:
-    people = ("aiim001", "aiim003")
+def write_avcaffe(root: Path, crops: bool = False, people: Sequence[str] = ("aiim001", "aiim003")) -> Path:
     write_avcaffe_texts(root, people, 2, ["aiim001"])
     for i, person in enumerate(people):
         for task, segment in ((1, 1), (1, 2), (2, 1)):
@@ -171,9 +172,9 @@ def write_avcaffe(root: Path, crops: bool = False) -> Path:
 EXPRESSIONS = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
 
 
-def write_aff_wild2(root: Path, first: int = 1) -> Path:
+def write_aff_wild2(root: Path, first: int = 1, train: Sequence[str] = ("video1_left", "video1_right")) -> Path:
     """Twelve annotated frames a track; no face in frames 3, 4 and 9 (from 0); frame 6 has no label."""
-    for part, names in (("Train_Set", ["video1_left", "video1_right"]), ("Validation_Set", ["12-24-1920x1080"])):
+    for part, names in (("Train_Set", train), ("Validation_Set", ["12-24-1920x1080"])):
         for name in names:
             labels = [-1 if i == 6 else (i + len(name)) % 8 for i in range(12)]
             text(root / f"Annotations/EXPR_Recognition_Challenge/{part}/{name}.txt", [EXPRESSIONS, *map(str, labels)])
@@ -198,9 +199,9 @@ def sewa_rows(name: str, seconds: float = 1.0) -> list[list[object]]:
 SEWA_HEADER = ("name", "timestamp", "arousal", "valence", "liking")
 
 
-def write_sewa(root: Path) -> Path:
+def write_sewa(root: Path, labelled_test: bool = False) -> Path:
     for i, name in enumerate(("Train_DE_01", "Devel_HU_02", "Test_CN_03")):
-        if not name.startswith("Test"):
+        if labelled_test or not name.startswith("Test"):
             write_table(root / f"labels/{name}.csv", SEWA_HEADER, sewa_rows(name))
         video(root / f"video/{name}.avi", i)
     return root

@@ -33,6 +33,13 @@ def test_against_torchmetrics_scipy_and_scikit_learn(shift: float):
     assert set(check_values(truth, predicted, found)) == set(expected)
 
 
+def test_a_prediction_that_hardly_moves_and_is_far_off():
+    """As of a model after two steps: sums about the truth's mean would cancel in the sixth digit."""
+    truth, noise = series()
+    predicted = 0.7 + 2e-6 * noise
+    assert check_values(truth, predicted, concordance(truth, predicted)).keys() >= {"ccc", "pcc"}
+
+
 def test_concordance_by_hand():
     """Truth 0, 2 and prediction 1, 2: means 1 and 1.5, unbiased variances 2 and 0.5, covariance 1."""
     found = concordance(np.array([0.0, 2.0]), np.array([1.0, 2.0]))

@@ -17,6 +17,7 @@ VALUE_METRICS = {
     "rmse": "root of the mean squared error, per target (means over targets average the roots)",
 }
 """Every metric of a regressor, and what is chosen in it."""
+ROUNDING = 1e-10  # a value that is nearer to the mean than this share of it is the mean: float32 knows none so near
 
 
 def concordance(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
@@ -25,30 +26,35 @@ def concordance(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     return {name: float(value[0]) for name, value in found.items()}
 
 
-def moments(truth: np.ndarray, predicted: np.ndarray, centre: np.ndarray | None = None) -> np.ndarray:
-    """Counts and sums ``[8, K]`` of ``[n, K]`` values, of which every metric over any union of groups can be made.
+def moments(truth: np.ndarray, predicted: np.ndarray, centres: np.ndarray | None = None) -> np.ndarray:
+    """Counts and sums ``[9, K]`` of ``[n, K]`` values, of which every metric over any union of groups can be made.
 
     Args:
-        centre: ``[K]`` taken off both first, the same for all groups: no metric changes, and large sums do not cancel.
+        centres: ``[2, K]`` taken off truth and prediction, the same for all groups: no metric changes, and the sums of values
+            that hardly differ do not cancel.
     """
     known = np.isfinite(truth)
-    shift = np.nan_to_num(centre_of([truth]) if centre is None else centre)
-    t = np.where(known, truth.astype(np.float64) - shift, 0.0)
-    p = np.where(known, predicted.astype(np.float64) - shift, 0.0)
+    t, p = (np.where(known, v, 0).astype(np.float64) for v in (truth, predicted))
     e = p - t
-    return np.stack([known.sum(0), t.sum(0), p.sum(0), (t * t).sum(0), (p * p).sum(0), (t * p).sum(0), abs(e).sum(0),
-                     (e * e).sum(0)])  # fmt: skip
+    off = centres_of([truth], [predicted]) if centres is None else centres
+    t, p = (np.where(known & (abs(v - c) > ROUNDING * abs(c)), v - c, 0) for v, c in zip((t, p), off, strict=True))
+    products = (t * t, p * p, t * p, e, abs(e), e * e)
+    return np.stack([known.sum(0), t.sum(0), p.sum(0), *(v.sum(0) for v in products)])
 
 
-def centre_of(truth: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean ``[K]`` of all annotated values; 0 without one."""
-    count = sum(np.isfinite(t).sum(0) for t in truth)
-    return sum(np.nansum(t.astype(np.float64), 0) for t in truth) / np.maximum(count, 1)
+def centres_of(truth: Sequence[np.ndarray], predicted: Sequence[np.ndarray]) -> np.ndarray:
+    """Means ``[2, K]`` of the annotated values and of their predictions; 0 without one."""
+    known = [np.isfinite(t) for t in truth]
+    count = np.maximum(sum(k.sum(0) for k in known), 1)
+    sums = [
+        sum(np.where(k, v, 0).sum(0, np.float64) for k, v in zip(known, of, strict=True)) for of in (truth, predicted)
+    ]
+    return np.stack(sums) / count
 
 
 def value_rates(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Each of `VALUE_METRICS` ``[..., K]`` from sums ``[..., 8, K]``; NaN where fewer than two values are annotated."""
-    n, t, p, tt, pp, tp, absolute, squared = np.moveaxis(sums, -2, 0)
+    """Each of `VALUE_METRICS` ``[..., K]`` from sums ``[..., 9, K]``; NaN where fewer than two values are annotated."""
+    n, t, p, tt, pp, tp, error, absolute, squared = np.moveaxis(sums, -2, 0)
     enough = n >= 2
     n = np.maximum(n, 2)
     covariance = (tp - t * p / n) / (n - 1)
@@ -58,7 +64,7 @@ def value_rates(sums: np.ndarray) -> dict[str, np.ndarray]:
         np.where(v > 1e-12 * np.maximum(s / n, 1e-300), v, 0) for v, s in zip(variances, (tt, pp), strict=True)
     )
     covariance = np.where((var_t > 0) & (var_p > 0), covariance, 0)
-    shift, share = (t / n - p / n) ** 2, (n - 1) / n
+    shift, share = (error / n) ** 2, (n - 1) / n
     mae = absolute / n
     found = {
         "ccc": _ratio(2 * covariance, var_t + var_p + shift),
@@ -84,10 +90,10 @@ def bootstrap_values(
         truth, predicted: per video ``[T_i, K]``. groups: per video.
     """
     _, index = np.unique(np.asarray(groups, str), return_inverse=True)
-    centre = centre_of(truth)
-    sums = np.zeros((index.max() + 1, 8, truth[0].shape[1]))
+    centres = centres_of(truth, predicted)
+    sums = np.zeros((index.max() + 1, 9, truth[0].shape[1]))
     for g, t, p in zip(index, truth, predicted, strict=True):
-        sums[g] += moments(t, p, centre)
+        sums[g] += moments(t, p, centres)
     drawn = value_rates(resampled(sums, seed))
     return {
         name: [*(interval(column) for column in values.T), interval(values.mean(-1))] for name, values in drawn.items()

@@ -1,0 +1,111 @@
+"""The whole path, prepare -> finetune -> evaluate, on generated trees of the corpora that are no clips with one class each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from mien.cli.main import run
+from mien.corpora._record import read_record
+from mien.data.frames import FrameSampling
+from mien.encoders._table import EncoderConfig
+from mien.encoders.resnet import ResNetConfig
+from mien.encoders.tpsbt import TPSBTConfig
+from mien.models import load_folder
+from mien.protocols.table import PROTOCOLS
+from mien.recipes.folds import Init, finetune_folds
+from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe, single_frames
+from mien.train.loop import TrainConfig
+from tests.corpora.dimensional import (
+    prepared,
+    write_aff_wild2,
+    write_avcaffe,
+    write_first_impressions,
+    write_recola,
+    write_sewa,
+    write_werewolf,
+)
+
+TRAIN = TrainConfig(batch_size=4, steps=2, workers=0)
+TPSBT = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
+CLASSIFY = ClassifyRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
+REGRESS = RegressRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
+FRAMES = replace(single_frames(), size=96, test_resize=108, frames=FrameSampling(every=2), train=TRAIN)
+TRACKS = ("video1_left", "video1_right", "video2")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A corpus on its protocol, and what its evaluation must hold."""
+
+    corpus: str
+    protocol: str
+    write: Callable[[Path], Path]
+    recipe: TaskRecipe = REGRESS
+    encoder: EncoderConfig = TPSBT
+    size: int = 32
+    options: tuple[str, ...] = ()
+    num_videos: int = 1
+    names: tuple[str, ...] = ("arousal", "valence")
+
+
+EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
+CASES = {
+    "werewolf-xl": Case(
+        "werewolf-xl", "werewolf-xl", num_videos=2, names=("arousal", "valence", "dominance"),
+        write=lambda root: write_werewolf(root, names=("01_02_003", "02_01_001", "07_01_200", "30_09_001")),
+    ),
+    "avcaffe": Case(
+        "avcaffe", "avcaffe-arousal", recipe=CLASSIFY, num_videos=2,
+        names=("Excited", "Wide-awake", "Neutral", "Dull", "Calm"),
+        write=lambda root: write_avcaffe(root, crops=True, people=("aiim001", "aiim003", "aiim004")),
+    ),
+    "first-impressions": Case(
+        "first-impressions", "first-impressions", write_first_impressions, replace(REGRESS, allow_personality=True),
+        num_videos=2, names=("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism"),
+    ),
+    "sewa": Case("sewa", "sewa", lambda root: write_sewa(root, labelled_test=True)),
+    "recola": Case("recola", "recola", lambda root: write_recola(root, ("P45", "P46", "P28", "P16"))),
+    "aff-wild2-va": Case(
+        "aff-wild2", "aff-wild2-va", lambda root: write_aff_wild2(root, train=TRACKS), options=("task=va",),
+        names=("valence", "arousal"),
+    ),
+    "aff-wild2-expr of clips": Case(
+        "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS),
+        replace(CLASSIFY, class_weights=True), num_videos=8, names=EXPRESSIONS,
+    ),
+    "aff-wild2-expr of frames": Case(
+        "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS), FRAMES, ResNetConfig(width=8), 96,
+        num_videos=8, names=EXPRESSIONS,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
+    case = CASES[name]
+    root = case.write(tmp_path / "in")
+    prepared(case.corpus, root, tmp_path / "shards", *case.options)
+    start = Init(encoder=case.encoder, size=case.size, device="cpu")
+    path = finetune_folds(
+        case.recipe, FinetuneData(tmp_path / "shards"), tmp_path / "run", PROTOCOLS[case.protocol], "1", start
+    )
+    columns = json.loads(path.read_text())["columns"]
+    for column in columns.values():
+        assert column["pooled"]["num_videos"] == case.num_videos
+        assert tuple(column["pooled"]["names"]) == case.names
+    record = read_record(tmp_path / "shards")
+    assert record is not None
+    model = tmp_path / "run/fold_1/strict"
+    assert load_folder(model).config.spec.per == PROTOCOLS[case.protocol].per
+    words = ["evaluate", str(model), "--data", str(tmp_path / "shards"), "--protocol", case.protocol, "--device", "cpu"]
+    assert run([*words, "--out", str(tmp_path / "again")]) == 0
+    again = json.loads((tmp_path / "again/evaluation.json").read_text())
+    for metric in PROTOCOLS[case.protocol].metrics:
+        part, _, target = metric.partition(":")
+        one, other = (r["per_target"][target] if target else r for r in (again, columns["strict"]["pooled"]))
+        assert one[part] == pytest.approx(other[part])
