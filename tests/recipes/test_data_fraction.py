@@ -15,7 +15,7 @@ from mien.methods.svfap import SVFAPConfig
 from mien.models import load_folder
 from mien.predict.strips import clips_of_video
 from mien.recipes.experiment import PretrainRecipe
-from mien.recipes.pretrain import data_fraction, frame_period_s, pretrain
+from mien.recipes.pretrain import data_fraction, frame_period_s, lengths, pretrain
 from mien.train.loop import TrainConfig
 from mien.types import UserError
 from tests.predict.helpers import READY, every, write_video
@@ -66,3 +66,10 @@ def test_a_ratio_that_hides_nothing_is_one_line(tmp_path: Path, shards: Path):
     arguments = [str(shards), "--model", str(tmp_path / "run"), "--out", str(tmp_path / "s.png")]
     with pytest.raises(UserError, match=r"--mask-ratio 0\.0"):
         main([*arguments, "--mask-ratio", "0"])
+
+
+def test_clips_drawn_by_length(shards: Path, tmp_path: Path):
+    rows = Shards(shards).manifest
+    assert lengths([rows, rows.take([0])]).tolist() == [*rows.column("num_frames"), rows.column("num_frames")[0]]
+    pretrain(RECIPE, [shards], tmp_path / "run", "cpu", by_length=True)
+    assert json.loads((tmp_path / "run" / "experiment.json").read_text())["data"]["by_length"] is True

@@ -35,12 +35,16 @@ def main(argv: list[str]) -> int:
         """Manifest column whose rows "test" are held out."""
         data_fraction: float = 1.0
         """Share of the training clips that is used, drawn by the seed. With `--steps` every share costs the same."""
+        by_length: bool = False
+        """Draw clips in proportion to their frames: for methods on single frames, where stills stand beside long tracks."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
     # The recipe says which method and encoder: their fields are options, not subcommands to choose another.
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
     args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    model = pretrain(plain(args.recipe), args.data, args.out, args.device, args.split, args.data_fraction, args.init)
+    model = pretrain(
+        plain(args.recipe), args.data, args.out, args.device, args.split, args.data_fraction, args.init, args.by_length
+    )
     say_once(f"model: {model}")
     return 0
 

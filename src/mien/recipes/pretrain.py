@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from rich.console import Console
@@ -74,6 +75,11 @@ def data_fraction(rows: Sequence[Manifest], fraction: float, seed: int) -> list[
     orders = [generator("data fraction", seed, k).permutation(len(m)) for k, m in enumerate(rows)]
     counts = [max(1, round(fraction * len(m))) for m in rows]
     return [m.take(sorted(order[:n])) for m, order, n in zip(rows, orders, counts, strict=True)]
+
+
+def lengths(rows: Sequence[Manifest]) -> np.ndarray:
+    """Frames of each clip, in the order of a `ClipSet` of these rows."""
+    return np.array([n for m in rows for n in m.column("num_frames")], float)
 
 
 def frame_period_s(rows: Sequence[Manifest]) -> float:
@@ -146,12 +152,15 @@ def pretrain(
     split: str = "split",
     fraction: float = 1.0,
     init: str | None = None,
+    by_length: bool = False,
 ) -> Path:
     """Trains `recipe` on the shards of `data`; goes on where an earlier start stopped.
 
     Args:
         init: a model or run whose encoder it starts from, instead of random weights.
         fraction: share of the training clips that is used. Give the recipe `steps` to train parts at equal cost.
+        by_length: draw clips in proportion to their frames, with replacement: for methods on single frames where stills stand
+            beside long tracks.
 
     Returns:
         the model folder ``out/model``.
@@ -176,6 +185,8 @@ def pretrain(
         info["data_fraction"] = fraction
     if start:
         info["init"] = start.hash
+    if by_length:
+        info["by_length"] = True
     with world(device) as where:
         config = recipe.train
         per_rank = micro_batch(config, where.size)
@@ -189,8 +200,7 @@ def pretrain(
         clips, views = _clip_set(shards, train), learner.views()
         loader = ClipLoader(
             clips, views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
-            workers=config.workers,
-            pin=where.device.type == "cuda",
+            workers=config.workers, weights=lengths(train) if by_length else None, pin=where.device.type == "cuda",
         )  # fmt: skip
         watched = held if sum(map(len, held)) >= FEWEST_CLIPS else train
         found = (
