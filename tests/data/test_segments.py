@@ -10,7 +10,6 @@ import simplejpeg
 import torch
 
 from mien.data.loader import ClipLoader, prepare_batch
-from mien.data.manifest import Manifest
 from mien.data.segments import (
     SegmentSet,
     SegmentView,
@@ -20,39 +19,9 @@ from mien.data.segments import (
     stretches,
     targets_at,
 )
-from mien.data.shards import ShardRow, Shards, ShardWriter, write_contract
+from mien.data.shards import Shards
 from mien.transforms.sequence import SequenceAugment
-from mien.types import CropContract, Store
-
-FPS, SIZE = 25, 16
-
-
-def write_tracks(root: Path, tracks: dict[str, list[tuple[float, int]]], fps: float = FPS) -> Shards:
-    """For each video rows of (first time, frames); the brightness of a frame is 20 + 2 * its number in the video, its target
-    the time in seconds divided by 10."""
-    (root / "shards").mkdir(parents=True)
-    rows = []
-    with ShardWriter(root / "shards" / "a.arrow", ("valence",)) as writer:
-        for name, parts in tracks.items():
-            for segment, (start, count) in enumerate(parts):
-                times = start + np.arange(count) / fps
-                levels = 20 + 2 * np.round(times * fps).astype(int)
-                jpegs = [
-                    simplejpeg.encode_jpeg(np.full((SIZE, SIZE, 1), v % 256, np.uint8), 95, "GRAY", "Gray")
-                    for v in levels
-                ]
-                blank = np.zeros((count, 10), np.float32)
-                targets = {"valence": (times / 10).astype(np.float32)}
-                clip_id = f"{name}/0/{segment}"
-                row = writer.add(ShardRow(clip_id, jpegs, times, blank[:, :4], blank, blank[:, 0] + 1, targets=targets))
-                rows.append(
-                    dict(clip_id=clip_id, source=name, track=0, segment=segment, start_s=start, end_s=float(times[-1]),
-                         fps=fps, num_frames=count, subject=name, split="train", status="ok", reason="", origin="drawn",
-                         shard="a.arrow", row=row, score=1.0, face_px=32.0, sharpness=1.0, yaw=0.0)
-                )  # fmt: skip
-    Manifest.from_rows(rows).write(root)
-    write_contract(root, CropContract(store=Store(size=SIZE, color=False)))
-    return Shards(root)
+from tests.data.tracks import FPS, SIZE, write_tracks
 
 
 @pytest.fixture

@@ -100,6 +100,8 @@ def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
         table.add_row(name, *_cells(result[name], result[f"{name}_95"], classes))
         for target, values in ({} if classes else result["per_target"]).items():
             table.add_row(f"  {target}", *_cells(values[name], values[f"{name}_95"], False))
+    for target, value in result.get("per_video", {}).get("ccc", {}).items():
+        table.add_row(f"  {target}: ccc, mean of videos", "none" if value is None else f"{value:.4f}", "")
     for name, recall in (result["recall"] if classes else {}).items():
         table.add_row(f"recall {name}", "none in split" if recall is None else f"{100 * recall:.2f} %", "")
     console.print(table)

@@ -22,6 +22,7 @@ from mien.evaluate.crosscheck import check_values
 from mien.evaluate.metrics import Interval, resampling_groups
 from mien.evaluate.values import VALUE_METRICS, bootstrap_values, concordance
 from mien.protocols._predict import average, members_of, predict_frames, predict_rows
+from mien.protocols._tracks import predict_tracks
 from mien.types import LabelSpec, UserError
 
 
@@ -77,7 +78,10 @@ def predict_items(
     members, subjects = members_of(rows), rows.column("subject")
     firsts = [subjects[m[0]] for m in members.values()]
     if model.spec.per == "frame":
-        both = predict_frames(model, shards, rows, batch_size, device, workers)
+        if hasattr(model, "predict_track"):
+            both = predict_tracks(model, shards, rows, device)
+        else:
+            both = predict_frames(model, shards, rows, batch_size, device, workers)
         truth, predicted = ([np.concatenate([part[i] for i in m]) for m in members.values()] for part in both)
         return Values(list(members), firsts, truth, predicted)
     values, frames = clip_values(rows, model.spec.names), np.array(rows.column("num_frames"))
@@ -137,8 +141,24 @@ def score(values: Values, names: tuple[str, ...], seed: int = 0, middle: float =
     for metric in VALUE_METRICS:
         result[metric] = float(np.mean([result["per_target"][name][metric] for name in names]))
         result[f"{metric}_95"] = _pair(intervals[metric][-1])
+    if any(len(t) > 1 for t in values.truth):
+        result["per_video"] = per_video(values, names)
     return result | {"resampled": word, "num_videos": len(values.items), "num_failed": len(missing),
                      "num_values": int(np.isfinite(truth).any(axis=1).sum())}  # fmt: skip
+
+
+def per_video(values: Values, names: tuple[str, ...]) -> dict[str, Any]:
+    """Concordance within each video by target (null where fewer than two values are annotated), and its mean over videos, which
+    is mostly lower than that over all videos together: the latter also rewards telling videos apart."""
+    items = {}
+    for item, t, p in zip(values.items, values.truth, values.predicted, strict=True):
+        items[item] = {n: concordance(t[:, k], p[:, k])["ccc"] for k, n in enumerate(names)}
+    known = {n: [v[n] for v in items.values() if np.isfinite(v[n])] for n in names}
+    means = {n: float(np.mean(v)) if v else None for n, v in known.items()}
+    return {
+        "ccc": means,
+        "items": {i: {n: c if np.isfinite(c) else None for n, c in v.items()} for i, v in items.items()},
+    }
 
 
 def _pair(interval: Interval) -> list[float]:

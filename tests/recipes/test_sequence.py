@@ -1,0 +1,152 @@
+"""Recipes of the sequence task: what they take from the data, and the path from training to scores on small tracks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.segments import StretchSet, pixel_statistics
+from mien.data.shards import Shards
+from mien.encoders.lip_reading import LipReadingConfig
+from mien.models import load_folder
+from mien.protocols.evaluation import evaluate
+from mien.recipes.finetune import finetune, resolve, select_rows, start_from
+from mien.recipes.sequence import TABLE_III, TABLE_IV, SequenceRecipe, clusters, sequence_recola, sequence_sewa
+from mien.recipes.supervised import FinetuneData
+from mien.tasks.sequence import SequenceConfig
+from mien.train.loop import TrainConfig
+from mien.train.optim import OptimConfig
+from mien.types import UserError
+from tests.data.tracks import write_tracks
+
+TINY, SIDE = LipReadingConfig(width=4), 32
+RECIPE = SequenceRecipe(
+    num_frames=20, gru_layers=1, gru_hidden=16, num_classes=6, size=SIDE,
+    optim=OptimConfig(lr=0.01 * 256 / 4, betas=(0.9, 0.999), weight_decay=1e-4),
+    train=TrainConfig(batch_size=4, steps=60, workers=0),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> FinetuneData:
+    """Tracks that grow brighter as their rating rises, of several rows each."""
+    tracks = {"a.mp4": [(0.0, 50), (2.0, 20)], "b.mp4": [(0.0, 60)], "test.mp4": [(0.0, 30), (1.2, 25)]}
+    root = tmp_path_factory.mktemp("shards") / "tracks"
+    write_tracks(root, tracks, size=SIDE)
+    return FinetuneData(root)
+
+
+def resolved(recipe: SequenceRecipe, data: FinetuneData) -> SequenceConfig:
+    shards = Shards(data.data)
+    train, _ = select_rows(shards, recipe, data, 0)
+    task = resolve(recipe, start_from(None, TINY, SIDE), shards, train, data).task
+    assert isinstance(task, SequenceConfig)
+    return task
+
+
+def test_it_learns_a_rating_and_is_scored_on_whole_videos(data, tmp_path: Path):
+    run = finetune(RECIPE, data, tmp_path / "run", None, TINY, SIDE, "cpu", "sequence").parent
+    folder = load_folder(run)
+    result = evaluate(folder, Shards(data.data), run / "evaluation")
+    assert result["num_values"] == 55
+    assert result["ccc"] > 0.7
+    kept = json.loads((run / "evaluation" / "evaluation.json").read_text())["per_video"]
+    assert list(kept["items"]) == ["test.mp4"]
+    assert kept["ccc"]["valence"] == pytest.approx(result["per_target"]["valence"]["ccc"])  # there is one video
+    again = finetune(RECIPE, data, tmp_path / "again", None, TINY, SIDE, "cpu", "sequence")
+    assert load_folder(again).hash == folder.hash
+
+
+def test_the_models_config_holds_what_was_measured_on_the_training_videos(data):
+    task = resolved(replace(RECIPE, **TABLE_III["ccc-ncce"]), data)
+    clips = StretchSet(Shards(data.data), Shards(data.data).manifest.take([0, 1, 2]))
+    mean, std = pixel_statistics(clips, True, 0)
+    assert task.spec.mean == task.augment.mean == pytest.approx(mean, abs=1e-4)
+    assert task.spec.std == task.augment.std == pytest.approx(std, abs=1e-4)
+    assert (task.spec.color, task.spec.frame_period_s, task.spec.num_frames) == (False, 0.04, 20)
+    assert task.spec.names == ("arousal", "valence")
+    arousal, valence = task.discrete.centroids
+    np.testing.assert_allclose(np.array(valence) - np.array(arousal), 0.3, atol=0.03)
+    known = resolved(replace(RECIPE, statistics="encoder"), data)
+    assert known.spec.mean == known.augment.mean == (0.421,)
+    assert known.discrete.centroids == ()
+
+
+def test_clusters_against_the_best_of_all_partitions():
+    """Of sorted numbers the best clusters are stretches: all ways to cut six of them into three."""
+    values = np.array([0.0, 0.1, 0.15, 0.6, 0.7, 5.0])
+    parts = [np.split(values, [i, j]) for i in range(1, 5) for j in range(i + 1, 6)]
+    best = min(parts, key=lambda p: sum(((x - x.mean()) ** 2).sum() for x in p))
+    found = clusters(np.array([np.nan, *values[::-1]], np.float32), 3, 0)
+    assert found == pytest.approx([x.mean() for x in best], abs=1e-5)
+    with pytest.raises(UserError, match="2 different values cannot make 3 clusters"):
+        clusters(np.array([0.0, 1.0, 0.0]), 3, 0)
+
+
+def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path: Path):
+    recipe = replace(RECIPE, delay_s=0.4, train=replace(RECIPE.train, steps=1))
+    late = finetune(recipe, data, tmp_path / "late", None, TINY, SIDE, "cpu", "sequence").parent
+    folder, shards = load_folder(late), Shards(data.data)
+    evaluate(folder, shards, tmp_path / "late-scores")
+    prompt = replace(folder, model=_with_delay(folder, 0.0))
+    evaluate(prompt, shards, tmp_path / "prompt-scores")
+    predicted = [_column(tmp_path / name, "predicted_valence") for name in ("late-scores", "prompt-scores")]
+    np.testing.assert_allclose(predicted[0][10:], predicted[1][:-10], atol=1e-5)
+    np.testing.assert_array_equal(*(_column(tmp_path / n, "true_valence") for n in ("late-scores", "prompt-scores")))
+
+
+def _with_delay(folder, delay_s: float):
+    model = replace(folder.config, delay_s=delay_s).build()
+    model.load_state_dict(folder.model.state_dict())
+    return model.eval()
+
+
+def _column(folder: Path, name: str) -> np.ndarray:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(folder / "predictions.parquet").column(name).to_numpy()
+
+
+@pytest.mark.parametrize("row", TABLE_III)
+def test_every_row_of_table_3_builds(row, data):
+    resolved(replace(RECIPE, **TABLE_III[row]), data).build()
+    weights = [sum(w[min(k, len(w) - 1)] for w in ({"w_ccc": (1.0,)} | TABLE_III[row]).values()) for k in (0, 1)]
+    assert weights == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("row", TABLE_IV)
+def test_every_row_of_table_4_trains(row, data):
+    recipe = replace(RECIPE, **TABLE_IV[row], **({"size": 96} if "crop" in TABLE_IV[row] else {}))
+    if recipe.size == 96:
+        with pytest.raises(UserError, match="crops are 32 px, the model needs 96 px"):
+            resolved(recipe, data)
+        recipe = replace(recipe, size=SIDE, crop=26)
+    assert resolved(recipe, data).augment.random == ("crop" in TABLE_IV[row])
+
+
+def test_the_papers_settings():
+    sewa, recola = sequence_sewa(), sequence_recola()
+    assert (sewa.num_frames, recola.num_frames) == (200, 500)
+    for recipe in (sewa, recola):
+        absolute = recipe.optim.lr * recipe.train.batch_size / 256
+        assert 7e-5 <= absolute <= 3e-4
+        assert 3 <= recipe.train.batch_size <= 20
+        assert (recipe.train.epochs, recipe.optim.weight_decay, recipe.size) == (10, 1e-4, None)
+
+
+def test_what_cannot_be_trained_is_said(data):
+    for recipe, said in (
+        (replace(RECIPE, w_ccc=(1.0, 1.0, 1.0)), "one for each of 2 targets"),
+        (replace(RECIPE, w_ncce=(1.0,), num_classes=500), "cannot make 500 clusters"),
+    ):
+        with pytest.raises(UserError, match=said):
+            resolved(recipe, data)
+    with pytest.raises(UserError, match="no per-frame target 'dominance'"):
+        resolved(RECIPE, replace(data, target=("dominance",)))
+    for fields in ({"delay_s": 60.0}, {"missing": 1.5}, {"range": (1.0, -1.0)}, {"num_classes": 1}, {"fps": 0.0}):
+        with pytest.raises(UserError, match="give"):
+            replace(RECIPE, **fields)
