@@ -16,6 +16,8 @@ def synth(
     frames: int = 64,
     fps: int = 30,
     size: int = 192,
+    sound: bool = False,
+    noise: float = 0.01,
     workers: int = os.cpu_count() or 1,
     picture: Path | None = None,
 ) -> int:
@@ -29,6 +31,8 @@ def synth(
         frames: Frames per clip.
         fps: Frames per second.
         size: Side of the square picture in pixels.
+        sound: With a voice that follows the mouth.
+        noise: Of the sound: its standard deviation, of full scale; the voice has about 0.1 with an open mouth.
         workers: Processes to draw with.
         picture: Also write one picture (PNG or JPEG) of five subjects with the seven expressions.
     """
@@ -37,7 +41,7 @@ def synth(
     from mien.corpora.synthetic import SynthConfig, draw_picture, write_clips
     from mien.types import require
 
-    config = SynthConfig(clips, subjects, seed, frames, fps, size)
+    config = SynthConfig(clips, subjects, seed, frames, fps, size, sound, noise)
     config.check()
     kinds = (".png", ".jpg", ".jpeg")
     require(

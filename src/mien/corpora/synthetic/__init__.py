@@ -4,6 +4,7 @@ from mien.corpora.synthetic.actor import HAIR_STYLES, TRAITS, Actor, make_actor
 from mien.corpora.synthetic.clip import ClipLabels, Placed, Scene, SynthConfig, clip_labels, draw_clip, draw_scene
 from mien.corpora.synthetic.motion import AUS, DYNAMICS, EXPRESSIONS, Motion, envelope
 from mien.corpora.synthetic.picture import draw_picture
+from mien.corpora.synthetic.voice import speak
 from mien.corpora.synthetic.write import COMMENT, splits, write_clips, write_video
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "draw_scene",
     "envelope",
     "make_actor",
+    "speak",
     "splits",
     "write_clips",
     "write_video",

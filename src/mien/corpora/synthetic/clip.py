@@ -37,6 +37,10 @@ class SynthConfig:
     """Frames per second."""
     size: int = 192
     """Side of the square picture in pixels, even, 64 to 1024."""
+    sound: bool = False
+    """With a voice that follows the mouth."""
+    noise: float = 0.01
+    """Of the sound: its standard deviation, of full scale; the voice has about 0.1 with an open mouth."""
 
     def check(self) -> None:
         """Raises UserError for values that cannot be drawn."""
@@ -52,6 +56,8 @@ class SynthConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise UserError(f"--{name} {value}: allowed are {low} to {high}")
+        if not 0 <= self.noise <= 1:
+            raise UserError(f"--noise {self.noise:g}: allowed are 0 to 1")
         if self.size % 2:
             raise UserError(f"--size {self.size}: H.264 needs an even side; take {self.size + 1}")
 

@@ -18,11 +18,14 @@ from mien.corpora.synthetic.motion import EXPRESSIONS
 from mien.types import UserError
 
 PER_FRAME = ("valence", "arousal")
+MOUTH = "mouth"
 
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Drawn faces: label, dynamics, subject, split, valence, arousal and traits of clips; valence and arousal of frames."""
+    """Drawn faces: label, dynamics, subject, split, valence, arousal and traits of clips; valence, arousal and the opening of
+    the mouth of frames.
+    """
 
     def read(self, root: Path) -> Listing:
         table, frames = root / "labels.csv", root / "frames.parquet"
@@ -46,12 +49,14 @@ class Synthetic:
 
 
 def _frames_by_path(file: Path) -> dict[str, pa.Table]:
-    table = pq.read_table(file, columns=["path", "time_s", *PER_FRAME])
+    names = {"path", "time_s", *PER_FRAME, MOUTH} & set(pq.read_schema(file).names)  # older folders have no mouth
+    table = pq.read_table(file, columns=sorted(names))
     paths = table["path"].to_numpy()
     starts = np.flatnonzero(np.append(True, paths[1:] != paths[:-1])).tolist()
     return {paths[a]: table.slice(a, b - a) for a, b in pairwise([*starts, len(table)])}
 
 
 def _targets(table: pa.Table) -> FrameTargets:
-    values = {name: table[name].to_numpy().astype(np.float32) for name in PER_FRAME}
+    names = [n for n in (*PER_FRAME, MOUTH) if n in table.column_names]
+    values = {name: table[name].to_numpy().astype(np.float32) for name in names}
     return FrameTargets(table["time_s"].to_numpy(), values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mien.corpora.synthetic.actor import Actor
+from mien.corpora.synthetic.motion import lip_gap
 from mien.corpora.synthetic.shapes import Array, bump, cover, paint, step
 from mien.corpora.synthetic.skin import Sheet
 
@@ -115,7 +116,7 @@ def _mouth(image: Array, sheet: Sheet, actor: Actor, au: Controls) -> None:
     half = actor.mouth_width * (1 + 0.30 * au["au12"] + 0.26 * au["au20"] - 0.16 * au["au23"] - 0.14 * au["au26"])
     corner = my - 0.115 * au["au12"] + 0.105 * au["au15"] + 0.03 * au["au20"]
     middle = my + 0.015 * au["au12"] - 0.035 * au["au17"] - 0.03 * au["au10"]
-    gap = max(0.09 * au["au25"] + 0.22 * au["au26"] - 0.12 * au["au23"] * au["au25"], 0.0)
+    gap = max(lip_gap(au["au25"], au["au26"], au["au23"]), 0.0)
     u = x * np.float32(1 / half)
     arc = np.clip(1 - u * u, 0, 1)
     bend = np.float32(corner) + np.float32(middle - corner) * arc ** np.float32(0.8)

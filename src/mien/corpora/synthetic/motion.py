@@ -8,7 +8,7 @@ distribution is unchanged by playing it backwards, so that only the envelope tel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,20 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.envelope)
+
+    @property
+    def mouth(self) -> Series:
+        """How far the lips are apart, [T]: 0 closed, 1 lips parted and jaw dropped fully."""
+        part, drop, tight = (self.aus[:, AUS.index(name)] for name in ("au25", "au26", "au23"))
+        return np.maximum(lip_gap(part, drop, tight), 0) / lip_gap(1.0, 1.0, 0.0)
+
+
+Number = TypeVar("Number", float, NDArray[np.float64])
+
+
+def lip_gap(part: Number, drop: Number, tight: Number) -> Number:
+    """Height of the open mouth in face units, from the controls 25, 26 and 23; below 0 the lips press."""
+    return 0.09 * part + 0.22 * drop - 0.12 * tight * part
 
 
 def envelope(dynamics: str, num_frames: int, lead: float, hold: float) -> Series:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from mien.corpora.synthetic.actor import TRAITS
 from mien.corpora.synthetic.clip import ClipLabels, Frames, SynthConfig, clip_labels, draw_clip
 from mien.corpora.synthetic.motion import AUS
+from mien.corpora.synthetic.voice import RATE, Samples, speak
 from mien.rng import generator
 from mien.types import UserError
 
@@ -46,9 +47,10 @@ class _Job:
     @property
     def comment(self) -> str:
         c = self.config
+        sound = f" noise={c.noise:g}" if c.sound else ""
         return (
             f"{COMMENT} drawing={DRAWING} seed={c.seed} subject={self.subject} index={self.index} frames={c.frames} "
-            f"fps={c.fps} size={c.size}; the face is drawn by code: no real person"
+            f"fps={c.fps} size={c.size}{sound}; the face is drawn by code: no real person"
         )
 
 
@@ -59,9 +61,17 @@ class _Result:
 
 
 def write_video(
-    path: Path | str, frames: Frames, fps: int, comment: str = f"{COMMENT}: the face is drawn by code"
+    path: Path | str,
+    frames: Frames,
+    fps: int,
+    comment: str = f"{COMMENT}: the face is drawn by code",
+    sound: Samples | None = None,
 ) -> None:
-    """Frames [T, H, W, 3] RGB with even sides as H.264 in mp4, under the final name only when complete."""
+    """Frames [T, H, W, 3] RGB with even sides as H.264 in mp4, under the final name only when complete.
+
+    Args:
+        sound: int16 [S] at 16 kHz from second 0 on, written as AAC.
+    """
     path = Path(path)
     temporary = path.with_suffix(".part")
     with av.open(str(temporary), "w", format="mp4") as container:
@@ -73,9 +83,15 @@ def write_video(
             "yuv420p",
             1,
         )
+        voice = None if sound is None else container.add_stream("aac", rate=RATE, layout="mono")
         for image in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
+        if voice is not None and sound is not None:
+            wave = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+            wave.sample_rate, wave.pts = RATE, 0
+            container.mux(voice.encode(wave))
+            container.mux(voice.encode())
     temporary.replace(path)
 
 
@@ -116,12 +132,17 @@ def _frame_table(job: _Job, truth: ClipLabels) -> pa.Table:
     }
     numbers = {"intensity": motion.envelope, "valence": motion.valence, "arousal": motion.arousal}
     numbers |= {name: motion.aus[:, i] for i, name in enumerate(AUS)}
-    numbers |= {"blink": motion.blink, "gaze_x": motion.gaze[:, 0], "gaze_y": motion.gaze[:, 1]}
+    numbers |= {"mouth": motion.mouth, "blink": motion.blink, "gaze_x": motion.gaze[:, 0], "gaze_y": motion.gaze[:, 1]}
     numbers |= {name: motion.pose[:, i] for i, name in enumerate(("yaw", "pitch", "roll"))}
     columns |= {name: values.astype(np.float32) for name, values in numbers.items()}
     columns["box"] = pa.FixedSizeListArray.from_arrays(pa.array(truth.boxes.astype(np.float32).ravel()), 4)
     columns["points"] = pa.FixedSizeListArray.from_arrays(pa.array(truth.points.astype(np.float32).ravel()), 10)
     return pa.table(columns)
+
+
+def _sound(job: _Job, truth: ClipLabels) -> Samples | None:
+    c = job.config
+    return speak(truth.motion, c.fps, c.seed, job.subject, job.index, c.noise) if c.sound else None
 
 
 def _write_one(job: _Job) -> _Result:
@@ -130,7 +151,7 @@ def _write_one(job: _Job) -> _Result:
         truth = clip_labels(job.config, job.subject, job.index)
     else:
         frames, truth = draw_clip(job.config, job.subject, job.index)
-        write_video(path, frames, job.config.fps, job.comment)
+        write_video(path, frames, job.config.fps, job.comment, _sound(job, truth))
     return _Result(_row(job, truth), _frame_table(job, truth))
 
 
