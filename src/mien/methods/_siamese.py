@@ -108,11 +108,11 @@ class Siamese(nn.Module):
     """`online` learns; `target`, where there is one, follows it slowly and gets no gradients."""
 
     online: Branch
-    target: Branch | None = None
 
     def __init__(self, config: SiameseConfig):
         super().__init__()
         self.config = config
+        self.target: Branch | None = None
 
     @property
     def encoder(self) -> nn.Module:
