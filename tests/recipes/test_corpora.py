@@ -13,11 +13,13 @@ from mien.cli.main import run
 from mien.corpora._record import read_record
 from mien.data.frames import FrameSampling
 from mien.encoders._table import EncoderConfig
+from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.models import load_folder
 from mien.protocols.table import PROTOCOLS
 from mien.recipes.folds import Init, finetune_folds
+from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe, single_frames
 from mien.train.loop import TrainConfig
 from tests.corpora.dimensional import (
@@ -35,6 +37,9 @@ TPSBT = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 CLASSIFY = ClassifyRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
 REGRESS = RegressRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
 FRAMES = replace(single_frames(), size=96, test_resize=108, frames=FrameSampling(every=2), train=TRAIN)
+SEQUENCE = SequenceRecipe(num_frames=8, gru_hidden=8, w_ccc=(0.5,), w_ncce=(0.5,), num_classes=5, delay_s=0.08, train=TRAIN)
+LIPS = LipReadingConfig(width=4)
+PEOPLE = ("P45", "P46", "P28", "P16")
 TRACKS = ("video1_left", "video1_right", "video2")
 
 
@@ -50,6 +55,8 @@ class Case:
     size: int = 32
     options: tuple[str, ...] = ()
     num_videos: int = 1
+    num_filled: int = 0
+    """Annotated frames without a face, which the strict column counts."""
     names: tuple[str, ...] = ("arousal", "valence")
 
 
@@ -69,18 +76,20 @@ CASES = {
         num_videos=2, names=("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism"),
     ),
     "sewa": Case("sewa", "sewa", lambda root: write_sewa(root, labelled_test=True)),
-    "recola": Case("recola", "recola", lambda root: write_recola(root, ("P45", "P46", "P28", "P16"))),
+    "recola": Case("recola", "recola", lambda root: write_recola(root, PEOPLE)),
+    "sewa, sequences": Case("sewa", "sewa", lambda root: write_sewa(root, labelled_test=True), SEQUENCE, LIPS),
+    "recola, sequences": Case("recola", "recola", lambda root: write_recola(root, PEOPLE), SEQUENCE, LIPS),
     "aff-wild2-va": Case(
         "aff-wild2", "aff-wild2-va", lambda root: write_aff_wild2(root, train=TRACKS), options=("task=va",),
         names=("valence", "arousal"),
     ),
     "aff-wild2-expr of clips": Case(
         "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS),
-        replace(CLASSIFY, class_weights=True), num_videos=8, names=EXPRESSIONS,
+        replace(CLASSIFY, class_weights=True), num_videos=8, num_filled=3, names=EXPRESSIONS,
     ),
     "aff-wild2-expr of frames": Case(
         "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS), FRAMES, ResNetConfig(width=8), 96,
-        num_videos=8, names=EXPRESSIONS,
+        num_videos=8, num_filled=3, names=EXPRESSIONS,
     ),
 }  # fmt: skip
 
@@ -95,8 +104,10 @@ def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
         case.recipe, FinetuneData(tmp_path / "shards"), tmp_path / "run", PROTOCOLS[case.protocol], "1", start
     )
     columns = json.loads(path.read_text())["columns"]
-    for column in columns.values():
-        assert column["pooled"]["num_videos"] == case.num_videos
+    for kind, column in columns.items():
+        filled = case.num_filled if kind == "strict" else 0
+        assert column["pooled"]["num_videos"] == case.num_videos + filled
+        assert column["pooled"].get("num_filled", 0) == filled
         assert tuple(column["pooled"]["names"]) == case.names
     record = read_record(tmp_path / "shards")
     assert record is not None

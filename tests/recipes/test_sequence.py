@@ -96,7 +96,8 @@ def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path
     evaluate(prompt, shards, tmp_path / "prompt-scores")
     predicted = [_column(tmp_path / name, "predicted_valence") for name in ("late-scores", "prompt-scores")]
     np.testing.assert_allclose(predicted[0][10:], predicted[1][:-10], atol=1e-5)
-    np.testing.assert_array_equal(*(_column(tmp_path / n, "true_valence") for n in ("late-scores", "prompt-scores")))
+    truth = [_column(tmp_path / name, "true_valence") for name in ("late-scores", "prompt-scores")]
+    np.testing.assert_array_equal(truth[0], truth[1])
 
 
 def _with_delay(folder, delay_s: float):
