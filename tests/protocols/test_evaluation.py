@@ -14,9 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from mien.cli.evaluate import show
+from mien.corpora._annotation import write_annotation
+from mien.corpora._api import FrameTargets
 from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.protocols import classification, regression
+from mien.protocols._predict import averaged_over, last_before
+from mien.protocols.classification import FrameScoring
 from mien.protocols.evaluation import Scoring, evaluate
 from mien.protocols.label_map import LabelMap, read_label_map
 from mien.types import UserError
@@ -141,12 +145,24 @@ def test_a_classifier_per_frame(tmp_path: Path):
     shards = Shards(root)
     spec = spec_of(("dark", "light"), per="frame", target="arousal")
     found = classification.predict_annotated_frames(
-        folder_of(spec, tmp_path).model, spec, ("dark", "light"), shards, shards.manifest, 4, device("cpu")
+        folder_of(spec, tmp_path).model,
+        spec,
+        FrameScoring(("dark", "light")),
+        shards,
+        shards.manifest,
+        4,
+        device("cpu"),
     )
     assert len(found.items) == 40
     assert found.predicted.sum() == pytest.approx(20, abs=2)
     swapped = classification.predict_annotated_frames(
-        folder_of(spec, tmp_path).model, spec, ("light", "dark"), shards, shards.manifest, 4, device("cpu")
+        folder_of(spec, tmp_path).model,
+        spec,
+        FrameScoring(("light", "dark")),
+        shards,
+        shards.manifest,
+        4,
+        device("cpu"),
     )
     np.testing.assert_array_equal(swapped.truth, 1 - found.truth)
 
@@ -253,3 +269,69 @@ def test_a_target_without_annotation_is_one_line(tmp_path: Path):
     spec = spec_of(("arousal", "valence"), kind="dimensional", range=(0.0, 1.0), target="arousal valence")
     with pytest.raises(UserError, match="valence: fewer than two annotated values"):
         evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
+
+
+def write_annotated(root: Path) -> Shards:
+    """A dark-to-light video without a face in frames 0, 1 and 10 to 12 of 25, and one without any face; Other is light."""
+    write_grey(root, [0.99, 0.5], [{}, FAILED], per_frame=True)
+    seen = np.setdiff1d(np.arange(25), [0, 1, 10, 11, 12])
+    times_s, classes = np.arange(25) / 25, np.where(np.arange(25) == 4, np.nan, np.arange(25) >= 14)
+    path = root / "shards" / "a.arrow"
+    with pa.ipc.open_file(path) as reader:
+        batches, schema = [reader.get_batch(k) for k in range(reader.num_record_batches)], reader.schema
+    for name, values in (("times_s", times_s), ("arousal", classes)):
+        column = schema.get_field_index(name)
+        typed = pa.array([values[seen].tolist()], schema.field(column).type)
+        batches[0] = batches[0].set_column(column, schema.field(column), typed)
+    with pa.ipc.new_file(path, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    targets = {"c0.mp4": FrameTargets(times_s, {"arousal": classes})}
+    targets["c1.mp4"] = FrameTargets(times_s[:5], {"arousal": np.array([0, 0, 1, np.nan, 1.0])})
+    write_annotation(root, targets)
+    return Shards(root)
+
+
+def test_frames_without_a_face_are_filled_as_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Before the first face Other, else the prediction before; the rising clip turns light at stored frame 10, of time 13."""
+    shards = write_annotated(tmp_path / "s")
+    folder = folder_of(spec_of(("dark", "Other"), per="frame", target="arousal"), tmp_path)
+    result = evaluate(folder, shards, tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    rows = {(r["item"], round(25 * r["time_s"])): r for r in table}
+    assert {k for k, r in rows.items() if r["filled"]} == (
+        {("c0.mp4", k) for k in (0, 1, 10, 11, 12)} | {("c1.mp4", k) for k in (0, 1, 2, 4)}
+    )
+    assert [rows["c0.mp4", k]["predicted"] for k in (0, 1, 2)] == ["Other", "Other", "dark"]
+    assert all(rows["c0.mp4", k]["p_dark"] == rows["c0.mp4", 9]["p_dark"] for k in (10, 11, 12))
+    assert all(rows["c1.mp4", k]["predicted"] == "Other" for k in (0, 1, 2, 4))
+    assert ("c0.mp4", 4) not in rows
+    assert (result["num_videos"], result["num_filled"], result["num_failed"]) == (28, 9, 0)
+    show(result)
+    assert "9 annotated frames have no face and got the prediction before them" in capsys.readouterr().out
+    bare = evaluate(folder, shards, tmp_path / "bare", Scoring(fill=False))
+    assert (bare["num_videos"], bare["num_filled"]) == (19, 0)
+    mute = evaluate(
+        folder_of(spec_of(("dark", "light"), per="frame", target="arousal"), tmp_path), shards, tmp_path / "m"
+    )
+    assert mute["num_failed"] == 6  # a model without Other is wrong before the first face
+
+
+def test_probabilities_are_averaged_over_time_by_hand():
+    times_s, values = np.array([0.0, 0.1, 0.2, 0.3, 1.0]), np.array([[1.0], [2.0], [np.nan], [6.0], [9.0]])
+    found = averaged_over(times_s, values, 0.4)
+    np.testing.assert_allclose(found[:, 0], [1.5, 3.0, np.nan, 4.0, 9.0])
+    np.testing.assert_array_equal(averaged_over(times_s, values, 0.0), values)
+
+
+def test_the_last_frame_before():
+    index, far = last_before(np.array([0.2, 0.3, 0.5]), np.array([0.1, 0.21, 0.29, 0.4, 0.5, 0.6]))
+    assert index.tolist() == [-1, 0, 1, 1, 2, 2]
+    assert far.tolist() == [True, False, False, True, False, True]
+    assert last_before(np.zeros(0), np.array([0.0]))[0].tolist() == [-1]
+
+
+def test_smoothing_is_of_classes_of_frames(tmp_path: Path):
+    shards = Shards(write_grey(tmp_path / "s", LEVELS, labelled()))
+    with pytest.raises(UserError, match="--smooth-s is for classes of frames"):
+        evaluate(folder_of(spec_of(CLASSES), tmp_path), shards, tmp_path / "out", Scoring(smooth_s=1.0))

@@ -33,6 +33,10 @@ class Evaluate:
     """Label column; the one the model was trained on by default."""
     label_map: Path | None = None
     """Table of class names (JSON or CSV), for data of another corpus than the model's (docs/evaluate.md)."""
+    fill: bool = True
+    """Classes of frames: an annotated frame without a face gets the prediction before it; with --no-fill it is left out."""
+    smooth_s: float = 0.0
+    """Classes of frames: average the probabilities over this many seconds; 0 smooths nothing."""
     batch_size: int = 32
     seed: int = 0
     """Of the bootstrap."""
@@ -52,6 +56,7 @@ def main(argv: list[str]) -> int:
     from mien.types import UserError, require
 
     require(args.batch_size >= 1, f"--batch-size {args.batch_size}: give 1 or more")
+    require(0 <= args.smooth_s <= 60, f"--smooth-s {args.smooth_s:g}: give 0 (off) to 60 seconds")
     split, column, group_by, metrics, kind = args.split, args.split_column, args.group_by, (), None
     if args.protocol:
         require(
@@ -70,8 +75,9 @@ def main(argv: list[str]) -> int:
     if kind and spec and kind != spec.kind:
         raise UserError(f"protocol {args.protocol} is {kind}, the model {spec.kind}")
     scoring = Scoring(
-        split or "test", column, args.target, group_by, table, args.batch_size, args.allow_contract_mismatch, args.seed
-    )
+        split or "test", column, args.target, group_by, table, args.fill, args.smooth_s, args.batch_size,
+        args.allow_contract_mismatch, args.seed,
+    )  # fmt: skip
     out = args.out or folder.path / "evaluation"
     result = evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device))
     show(result, metrics)
@@ -107,10 +113,14 @@ def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
     console.print(table)
     if classes:
         console.print(_confusion(result))
+    if filled := result.get("num_filled"):
+        console.print(f"{filled} annotated frames have no face and got the prediction before them")
     for name, count in result["left_out"].items():
         console.print(f"left out by the label map: {count} clips of {name}")
     if failed := result["failed"]:
         counted = "as errors" if classes else "with the middle of the range"
+        if classes and result["per"] == "frame":
+            counted = "as class Other where the model has it" if result["num_filled"] else "not at all"
         if not classes and result["per"] == "frame":
             counted = "not at all where no frame is stored: their annotation is not in the shards"
         shown = ", ".join(f["item"] for f in failed[:5]) + (", ..." if len(failed) > 5 else "")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from mien.corpora._annotation import write_annotation
 from mien.corpora._api import Entry, Listing
 from mien.corpora._record import CorpusRecord, count, read_record
 from mien.corpora._table import options_of, read_corpus
@@ -76,12 +77,16 @@ def plan_corpus(given: CorpusInput, config: PrepareConfig | None = None) -> Corp
 def prepare_corpus(
     planned: CorpusPlan, out: Path | str, workers: int | None = None, start: Start | None = None
 ) -> Manifest:
-    """Prepares the clips of a corpus; see `pipeline.prepare`. ``out/corpus.json`` says what they are.
+    """Prepares the clips of a corpus; see `pipeline.prepare`. ``out/corpus.json`` says what they are, ``out/annotation.parquet``
+    holds the annotation of their frames, with a face or without.
 
     Raises:
         UserError: `out` holds another corpus, or the same one read with other options.
     """
-    return carry_out(planned.plan, Path(out), planned.config, workers, start, _claim(planned.record, Path(out)))
+    manifest = carry_out(planned.plan, Path(out), planned.config, workers, start, _claim(planned.record, Path(out)))
+    cuts = [(s.name, c) for s in planned.plan.sources for c in s.cuts] + planned.plan.missing
+    write_annotation(Path(out), {f"{name}{c.tag}": c.targets for name, c in cuts if c.targets is not None})
+    return manifest
 
 
 def config_of(listing: Listing, given: CorpusInput, config: PrepareConfig) -> PrepareConfig:

@@ -13,7 +13,7 @@ import torch
 from mien.data.dataset import ClipSet, FrameError, decode
 from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
-from mien.data.sampling import num_windows
+from mien.data.sampling import nearest_indices, num_windows
 from mien.data.select import item_of, rates_differ
 from mien.data.shards import Shards
 from mien.data.view import View
@@ -128,6 +128,35 @@ def _drawn_out(points: dict[int, np.ndarray], count: int, num_outputs: int) -> n
     places = np.array(sorted(points))
     values = np.stack([points[p] for p in places])
     return np.stack([np.interp(np.arange(count), places, column) for column in values.T], axis=1)
+
+
+def averaged_over(times_s: np.ndarray, values: np.ndarray, window_s: float) -> np.ndarray:
+    """Each row of ``[n, K]`` becomes the mean of those within half of `window_s` of its time (rising ``[n]``); a row without a
+    prediction (NaN) takes no part, and gets none."""
+    known = np.asarray(np.isfinite(values).all(axis=1))
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(np.where(known[:, None], values, 0), axis=0)])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    low = np.searchsorted(times_s, times_s - window_s / 2 - 1e-6)
+    high = np.searchsorted(times_s, times_s + window_s / 2 + 1e-6, side="right")
+    count = (counts[high] - counts[low])[:, None]
+    return np.where(known[:, None], (sums[high] - sums[low]) / np.maximum(count, 1), np.nan)
+
+
+def last_before(stored_s: np.ndarray, wanted_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each wanted time (rising) the stored frame at it or the last one before it, -1 before the first; and whether there is
+    none at it, to half the step of the wanted times."""
+    if not len(stored_s):
+        return np.full(len(wanted_s), -1), np.ones(len(wanted_s), bool)
+    half = float(np.median(np.diff(wanted_s))) / 2 if len(wanted_s) > 1 else 1e-6
+    nearest = nearest_indices(stored_s, wanted_s)
+    there = abs(stored_s[nearest] - wanted_s) <= half
+    return np.where(there, nearest, np.searchsorted(stored_s, wanted_s) - 1), ~there
+
+
+def times_of(shards: Shards, rows: Manifest) -> list[np.ndarray]:
+    """Seconds ``[T_i]`` of the stored frames of each row."""
+    clips = ClipSet(shards, rows)
+    return [clips[row].numbers("times_s") for row in range(len(clips))]
 
 
 def members_of(rows: Manifest) -> dict[str, list[int]]:

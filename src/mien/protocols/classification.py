@@ -17,13 +17,24 @@ import pyarrow.parquet as pq
 import torch
 from torch import nn
 
+from mien.corpora._annotation import read_annotation
 from mien.data.manifest import Manifest
 from mien.data.select import class_indices, main_tracks
 from mien.data.shards import Shards
 from mien.evaluate.crosscheck import check_classes
 from mien.evaluate.metrics import CLASS_METRICS, bootstrap, confusion, resampling_groups, scores
-from mien.protocols._predict import average, members_of, predict_frames, predict_rows
-from mien.types import LabelSpec, UserError
+from mien.protocols._predict import (
+    average,
+    averaged_over,
+    last_before,
+    members_of,
+    predict_frames,
+    predict_rows,
+    times_of,
+)
+from mien.types import LabelSpec, UserError, require
+
+OTHER = "Other"  # Aff-Wild2's class of what is none of the seven
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,10 @@ class Predictions:
     subjects: list[str | None]
     truth: np.ndarray
     probabilities: np.ndarray
+    times_s: np.ndarray | None = None
+    """Per frame: seconds from the beginning of the video."""
+    filled: np.ndarray | None = None
+    """Per frame: bool, no face is stored and the prediction is that of the frame before it."""
 
     @property
     def predicted(self) -> np.ndarray:
@@ -44,10 +59,11 @@ class Predictions:
         return np.where(known, best, self.probabilities.shape[1])
 
     def table(self, names: Sequence[str]) -> pa.Table:
-        """A row per entry: item, subject, label, predicted ("" for none), ``p_<class>``."""
+        """A row per entry: item, subject, label, predicted ("" for none), ``p_<class>``; per frame time_s and filled."""
         words = np.array([*names, ""])
         columns = {"item": self.items, "subject": self.subjects, "label": words[self.truth].tolist()}
         columns |= {"predicted": words[self.predicted].tolist()}
+        columns |= {n: v for n, v in (("time_s", self.times_s), ("filled", self.filled)) if v is not None}
         return pa.table(columns | {f"p_{n}": self.probabilities[:, k] for k, n in enumerate(names)})
 
 
@@ -59,7 +75,10 @@ def read_predictions(path: Path, names: Sequence[str]) -> Predictions:
     index = {n: k for k, n in enumerate(names)}
     truth = np.array([index[v] for v in table.column("label").to_pylist()], np.int64)
     probabilities = np.stack([table.column(f"p_{n}").to_numpy() for n in names], axis=1)
-    return Predictions(table.column("item").to_pylist(), table.column("subject").to_pylist(), truth, probabilities)
+    frames = [table.column(n).to_numpy() if n in table.column_names else None for n in ("time_s", "filled")]
+    return Predictions(
+        table.column("item").to_pylist(), table.column("subject").to_pylist(), truth, probabilities, *frames
+    )
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:
@@ -67,7 +86,13 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
     return Predictions(
         [i for p in parts for i in p.items], [s for p in parts for s in p.subjects],
         np.concatenate([p.truth for p in parts]), np.concatenate([p.probabilities for p in parts]),
+        _joined([p.times_s for p in parts]), _joined([p.filled for p in parts]),
     )  # fmt: skip
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [p for p in parts if p is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def predict_items(
@@ -90,43 +115,82 @@ def predict_items(
     return Predictions(list(members), [subjects[i] for i in firsts], truth[firsts], averaged)
 
 
+@dataclass(frozen=True)
+class FrameScoring:
+    """What becomes of the probabilities of frames.
+
+    Args:
+        order: class names in the order of the shards' class indices.
+        fill: annotated frames without a stored face get the prediction before them, and before the first the class Other, as
+            the ABAW5 solution fills its test files (official.md 8.4); else they are left out, as it does for its validation.
+        smooth_s: probabilities become the mean over this many seconds around a frame; 0 smooths nothing.
+    """
+
+    order: tuple[str, ...]
+    fill: bool = True
+    smooth_s: float = 0.0
+
+
 def predict_annotated_frames(
     model: nn.Module,
     spec: LabelSpec,
-    order: Sequence[str],
+    frames: FrameScoring,
     shards: Shards,
     rows: Manifest,
     batch_size: int,
     device: torch.device,
     workers: int = 2,
+    faceless: Manifest | None = None,
 ) -> Predictions:
     """Of every annotated frame, for a classifier per frame.
 
     Args:
-        order: class names in the order of the shards' class indices.
+        faceless: rows of videos without any face, whose annotation counts where frames are filled.
 
     Raises:
         UserError: a class the model does not know.
     """
     rows = main_tracks(rows)
     truth, predicted = predict_frames(model, shards, rows, batch_size, device, workers)
-    index = np.array([spec.names.index(n) if n in spec.names else -1 for n in order])
-    subjects, items = rows.column("subject"), [i for i in members_of(rows).items()]
-    entries: dict[str, list[Any]] = defaultdict(list)
-    for item, members in items:
-        for row in members:
-            known = np.isfinite(truth[row][:, 0])
-            entries["truth"].append(index[truth[row][known, 0].astype(int)])
-            entries["probabilities"].append(predicted[row][known])
-            entries["items"] += [item] * int(known.sum())
-            entries["subjects"] += [subjects[row]] * int(known.sum())
-    classes = np.concatenate(entries["truth"])
-    if len(classes) == 0 or classes.min() < 0:
-        unknown = sorted(set(order) - set(spec.names))
-        raise UserError(
-            f"{shards.root}: no frame is annotated" if not len(classes) else f"the model knows no {unknown}"
-        )
-    return Predictions(entries["items"], entries["subjects"], classes, np.concatenate(entries["probabilities"]))
+    times, subjects = times_of(shards, rows), rows.column("subject")
+    whole = read_annotation(shards.root, spec.target) if frames.fill else {}
+    parts = []
+    for item, members in members_of(rows).items():
+        stored = [np.concatenate([part[m] for m in members]) for part in (times, truth, predicted)]
+        annotated = whole.get(item, (stored[0], stored[1][:, 0]))
+        parts.append(_of_video(item, subjects[members[0]], spec, frames, annotated, stored[0], stored[2]))
+    for row in faceless.rows() if faceless and frames.fill else ():
+        if row["clip_id"] in whole:
+            nothing = np.zeros(0), np.zeros((0, len(spec.names)))
+            parts.append(_of_video(row["clip_id"], row["subject"], spec, frames, whole[row["clip_id"]], *nothing))
+    found = pooled(parts)
+    require(len(found.items) > 0, f"{shards.root}: no frame is annotated")
+    unknown = sorted(set(frames.order) - set(spec.names))
+    require(int(found.truth.min()) >= 0, f"the model knows no {unknown}")
+    return found
+
+
+def _of_video(
+    item: str,
+    subject: str | None,
+    spec: LabelSpec,
+    frames: FrameScoring,
+    annotated: tuple[np.ndarray, np.ndarray],
+    stored_s: np.ndarray,
+    probabilities: np.ndarray,
+) -> Predictions:
+    """The annotated frames of one video, from times and classes [n] and the predictions ``[m, K]`` of its stored frames."""
+    if frames.smooth_s and len(stored_s):
+        probabilities = averaged_over(stored_s, probabilities, frames.smooth_s)
+    index = np.array([spec.names.index(n) if n in spec.names else -1 for n in frames.order])
+    times_s, classes = (values[np.isfinite(annotated[1])] for values in annotated)
+    at, filled = last_before(stored_s, times_s)
+    start = np.full((1, len(spec.names)), np.nan)  # a model without such a class is wrong there
+    if OTHER in spec.names:
+        start = np.eye(len(spec.names))[[spec.names.index(OTHER)]]
+    found = np.concatenate([start, probabilities])[at + 1]
+    count = len(times_s)
+    return Predictions([item] * count, [subject] * count, index[classes.astype(int)], found, times_s, filled)
 
 
 def with_failures(predictions: Predictions | None, failed: Manifest, spec: LabelSpec) -> Predictions:
@@ -183,6 +247,7 @@ def score(predictions: Predictions, names: tuple[str, ...], seed: int = 0) -> di
         "resampled": word,
         "num_videos": len(predictions.items),
         "num_failed": int(missed.sum()),
+        "num_filled": 0 if predictions.filled is None else int(predictions.filled.sum()),
         "recall": {n: (None if np.isnan(r) else r) for n, r in zip(names, result.recall, strict=True)},
         "f1": dict(zip(names, result.f1, strict=True)),
         "confusion": matrix.tolist(),

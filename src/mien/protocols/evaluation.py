@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from mien.evaluate.figures import draw_confusion, draw_scatter
 from mien.models import ModelFolder
 from mien.protocols import classification, regression
 from mien.protocols.audit import leaks, verdict
-from mien.protocols.classification import Predictions
+from mien.protocols.classification import FrameScoring, Predictions
 from mien.protocols.label_map import LabelMap
 from mien.protocols.regression import Values
 from mien.types import LabelSpec, UserError, require
@@ -47,6 +47,10 @@ class Scoring:
     group_by: str | None = None
     """Column whose clips are averaged to one prediction."""
     label_map: LabelMap | None = None
+    fill: bool = True
+    """Classes of frames: an annotated frame without a face gets the prediction before it; else it is left out."""
+    smooth_s: float = 0.0
+    """Classes of frames: mean of the probabilities over this many seconds."""
     batch_size: int = 32
     allow_mismatch: bool = False
     seed: int = 0
@@ -99,6 +103,7 @@ def evaluate(
     audit = seen_in_training(folder, shards, part.ok) + verdict(leaks(shards, part.column))
     result |= {
         "kind": spec.kind, "per": spec.per, "failed": _failed(part.failed, silent), "left_out": part.left_out,
+        "label_map": scoring.label_map and asdict(scoring.label_map), "smooth_s": scoring.smooth_s,
         "target": part.spec.target, "split": f"{part.column}={scoring.split}", "group_by": scoring.group_by,
         "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
         "trained_on": trained_on(folder), "provenance": provenance(folder, shards, scoring.seed),
@@ -137,8 +142,13 @@ def _classes(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring,
     model, spec, batch = folder.model, part.spec, scoring.batch_size
     if spec.per == "frame":
         record = read_record(shards.root)
-        order = record.classes if record and record.classes else spec.names
-        return classification.predict_annotated_frames(model, spec, order, shards, part.ok, batch, device)
+        frames = FrameScoring(
+            record.classes if record and record.classes else spec.names, scoring.fill, scoring.smooth_s
+        )
+        return classification.predict_annotated_frames(
+            model, spec, frames, shards, part.ok, batch, device, faceless=part.failed
+        )
+    require(scoring.smooth_s == 0, "--smooth-s is for classes of frames")
     ok, failed = part.ok, part.failed
     if scoring.label_map:
         # the model's classes are not the common ones: predict first, then give the true classes
@@ -187,6 +197,7 @@ def _groups(rows: list[dict[str, Any]], column: str) -> dict[str, str]:
 
 
 def _values(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring, device: torch.device) -> Values:
+    require(scoring.smooth_s == 0, "--smooth-s is for classes of frames")
     require(scoring.group_by is None, "--group-by is for classifiers: numbers of clips are not averaged")
     found = regression.predict_items(folder.model, shards, part.ok, scoring.batch_size, device)
     found = regression.with_failures(found, part.failed, part.spec)

@@ -168,10 +168,11 @@ def validation_scores(shards: Shards, rows: Manifest, batch_size: int, where: Wo
     def call(model: Any) -> dict[str, float]:
         if model.spec.kind == "categorical" and model.spec.per == "frame":
             names = model.spec.names
-            frames = classification.predict_annotated_frames(
-                model, model.spec, names, shards, rows, batch_size, where.device
+            how = classification.FrameScoring(names, fill=False)
+            found = classification.predict_annotated_frames(
+                model, model.spec, how, shards, rows, batch_size, where.device
             )
-            result = classification.score(frames, names)
+            result = classification.score(found, names)
             return {"val_macro_f1": result["macro_f1"], "val_war": result["war"]}
         if model.spec.kind == "categorical":
             items = classification.predict_items(model, model.spec, shards, rows, batch_size, where.device)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,18 @@ from mien.train.distributed import pick_device
 from mien.types import UserError, require
 
 COLUMNS = ("paper", "strict")
-KEPT = ("num_videos", "num_failed", "num_values", "resampled", "recall", "f1", "confusion", "names", "per_target")
+KEPT = (
+    "num_videos",
+    "num_failed",
+    "num_filled",
+    "num_values",
+    "resampled",
+    "recall",
+    "f1",
+    "confusion",
+    "names",
+    "per_target",
+)
 
 
 @dataclass(frozen=True)
@@ -102,9 +113,11 @@ def finetune_folds(
         for kind in COLUMNS:
             model = _run(recipe, data, place, protocol, column, kind, start, one)
             if os.environ.get("RANK", "0") == "0":
-                _score(
-                    model, shards, place / f"{kind}-evaluation", protocol, column, recipe.train.batch_size, start.device
-                )
+                scoring = Scoring(
+                    protocol.test, column, group_by=protocol.group_by, batch_size=recipe.train.batch_size,
+                    fill=kind == "strict",  # the paper column leaves frames without a face out, as the publication did
+                )  # fmt: skip
+                score_once(model, shards, place / f"{kind}-evaluation", scoring, start.device)
     path = out / "protocol.json"
     if os.environ.get("RANK", "0") == "0":
         path.write_text(json.dumps(summary(out, protocol, shards), indent=1) + "\n")
@@ -142,16 +155,14 @@ def _run(
     )
 
 
-def _score(
-    model: Path, shards: Shards, out: Path, protocol: Protocol, column: str, batch_size: int, device: str
-) -> None:
-    """Scores a model once; a second call with the same weights and data does nothing."""
+def score_once(model: Path, shards: Shards, out: Path, scoring: Scoring, device: str) -> None:
+    """Scores a model; a second call with the same weights, data and label map does nothing."""
     path = out / "evaluation.json"
     if path.is_file():
-        made = json.loads(path.read_text())["provenance"]
-        if (made["checkpoint_hash"], made["data_hash"]) == (model_hash(model), shards.manifest.hash):
+        made = json.loads(path.read_text())
+        now = (model_hash(model), shards.manifest.hash, scoring.label_map and asdict(scoring.label_map))
+        if (made["provenance"]["checkpoint_hash"], made["provenance"]["data_hash"], made.get("label_map")) == now:
             return
-    scoring = Scoring(protocol.test, column, group_by=protocol.group_by, batch_size=batch_size)
     evaluate(load_folder(model), shards, out, scoring, pick_device(device))
 
 
