@@ -57,12 +57,12 @@ def faces(shards: Shards, count: int, seed: int) -> torch.Tensor:
 def sheet(pictures: torch.Tensor, warp: Warp, columns: int, size: int, seed: int) -> np.ndarray:
     """uint8 [rows * size, columns * size, 3]; the first column is not warped."""
     planes = pictures.permute(0, 3, 1, 2).float()
-    same = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(len(planes), -1, -1)
+    same = np.tile(np.eye(2, 3, dtype=np.float32), (len(planes), 1, 1))
     cells = []
     for column in range(columns):
-        drawn = [warp.draw(generator("warp sheet", seed, row, column)) for row in range(len(planes))]
-        moved = torch.full((len(planes),), column > 0)
-        cells.append(sample(planes, same, warp.fields(torch.from_numpy(np.stack(drawn))), moved, size))
+        drawn = warp.drawn(generator("warp sheet", seed, column).random((len(planes), warp.numbers)))
+        moved = np.full(len(planes), column > 0)
+        cells.append(sample(planes, same, warp.fields(torch.from_numpy(drawn)), moved, size))
     grid = torch.stack(cells, dim=2).add(0.5).clamp(0, 255).byte()  # [rows, 3, columns, size, size]
     return grid.permute(0, 3, 2, 4, 1).reshape(len(planes) * size, columns * size, 3).numpy()
 

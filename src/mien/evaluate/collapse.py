@@ -49,8 +49,11 @@ def knn_accuracy(
         return float("nan")
     similar[same] = -np.inf
     order = np.argsort(-similar, axis=1, kind="stable")[:, :neighbours]
-    right = [_vote([labels[j] for j in near if similar[i, j] > -np.inf]) == labels[i] for i, near in enumerate(order)]
-    return float(np.mean(right))
+    right = 0
+    for i, near in enumerate(order):
+        votes = [labels[int(j)] for j in near if similar[i, j] > -np.inf]
+        right += _vote(votes) == labels[i]
+    return right / len(order)
 
 
 def chance(labels: Sequence[str]) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as Pillow's convert("L")
 # To luma and two colour differences (NTSC), in which a change of hue is a rotation.
 YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 FROM_YIQ = np.linalg.inv(YIQ)
+TRIES = 10
+NUMBERS = 20 + 2 * TRIES
+"""Uniform numbers that decide a view."""
 BLUR_REFERENCE = 224
 """Side of the pictures that the papers give the width of their blur for."""
 
@@ -70,54 +74,83 @@ class Look:
         require(0 < low <= high <= 1, f"view crop-area {self.crop_area}: give two numbers above 0 and up to 1")
         require(min(self.sigma) > 0, f"view sigma {self.sigma}: give numbers above 0")
 
-    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """theta float32 [2, 3], color float32 [2, 3, 3], sigma float32 [] (0 = sharp), solarize bool []."""
-        return {
-            "theta": self._theta(rng),
-            "color": self._color(rng),
-            "sigma": self._sigma(rng),
-            "solarize": np.array(rng.uniform() < self.solarize),
-        }
+    def drawn(self, numbers: np.ndarray) -> Drawn:
+        """The parameters of B views from uniform numbers [B, `NUMBERS`]."""
+        u = numbers.astype(np.float64)
+        width = _between(self.sigma, u[:, 16]) * self.size / BLUR_REFERENCE
+        return Drawn(
+            self._theta(u).astype(np.float32),
+            self._color(u).astype(np.float32),
+            np.where(u[:, 15] < self.blur, width, 0).astype(np.float32),
+            u[:, 17] < self.solarize,
+        )
 
-    def _sigma(self, rng: np.random.Generator) -> np.ndarray:
-        width = rng.uniform(*self.sigma) * self.size / BLUR_REFERENCE
-        return np.array(width if rng.uniform() < self.blur else 0.0, np.float32)
+    def _theta(self, u: np.ndarray) -> np.ndarray:
+        """The maps from a view's to the picture's coordinates, both from -1 to 1: mirror, then crop, then affine."""
+        x, y, w, h = boxes(u[:, 18:], self.crop_area, self.crop_aspect).T
+        zero = np.zeros_like(x)
+        mirror = np.where(u[:, 0] < self.flip, -1, 1)
+        crop = np.stack([w * mirror, zero, 2 * x + w - 1, zero, h, 2 * y + h - 1], axis=1).reshape(-1, 2, 3)
+        angle = np.radians(_between((-self.rotate, self.rotate), u[:, 1]))
+        c, s = (f(angle) / _between(self.scale, u[:, 2]) for f in (np.cos, np.sin))
+        shift = 2 * _between((-self.translate, self.translate), u[:, 3:5])
+        turn = np.stack([c, -s, s, c], axis=1).reshape(-1, 2, 2)
+        moved = turn @ crop
+        moved[:, :, 2] += shift
+        return moved
 
-    def _theta(self, rng: np.random.Generator) -> np.ndarray:
-        """The map from a view's to the picture's coordinates, both from -1 to 1: mirror, then crop, then affine."""
-        x, y, w, h = geometry.random_resized_box(rng, 1000, self.crop_area, self.crop_aspect)
-        mirror = -1.0 if rng.uniform() < self.flip else 1.0
-        crop = np.array([[w * mirror, 0, 2 * x + w - 1000], [0, h, 2 * y + h - 1000]]) / 1000
-        angle, zoom = math.radians(rng.uniform(-self.rotate, self.rotate)), 1 / rng.uniform(*self.scale)
-        shift = 2 * self.translate * rng.uniform(-1, 1, 2)
-        c, s = zoom * math.cos(angle), zoom * math.sin(angle)
-        turn = np.array([[c, -s, shift[0]], [s, c, shift[1]]])
-        return geometry.compose(turn, crop).astype(np.float32)
-
-    def _color(self, rng: np.random.Generator) -> np.ndarray:
-        """(A, M): a pixel x of a picture with the mean colour m becomes ``A x + M m``."""
-        state = np.stack([np.eye(3), np.zeros((3, 3))])
-        if rng.uniform() < self.jitter:
-            factors = [rng.uniform(1 - v, 1 + v) for v in (self.brightness, self.contrast, self.saturation)]
-            turn = rng.uniform(-self.hue, self.hue)
-            for number in rng.permutation(4):
-                state = adjusted(state, int(number), [*factors, turn][number])
-        if rng.uniform() < self.grey:
-            state = adjusted(state, 2, 0.0)
-        return state.astype(np.float32)
+    def _color(self, u: np.ndarray) -> np.ndarray:
+        """(A, M) [B, 2, 3, 3]: a pixel x of a picture with the mean colour m becomes ``A x + M m``."""
+        spreads = np.array([self.brightness, self.contrast, self.saturation, self.hue])
+        values = np.where(u[:, 5, None] < self.jitter, spreads * (2 * u[:, 6:10] - 1), 0) + (1, 1, 1, 0)
+        state = np.stack([np.eye(3), np.zeros((3, 3))]) * np.ones((len(u), 1, 1, 1))
+        for operation in np.argsort(u[:, 10:14], axis=1).T:
+            state = adjusted(state, operation, values[np.arange(len(u)), operation])
+        return adjusted(state, np.full(len(u), 2), np.where(u[:, 14] < self.grey, 0.0, 1.0))
 
 
-def adjusted(state: np.ndarray, operation: int, value: float) -> np.ndarray:
-    """The map (A, M) followed by another operation: 0 brightness, 1 contrast, 2 saturation, 3 hue."""
-    if operation == 0:
-        return state * value
-    if operation == 1:  # blend with the mean grey of what there is by then
-        grey = np.tile(LUMA, (3, 1)) @ state.sum(0)
-        return np.stack([state[0] * value, state[1] * value + (1 - value) * grey])
-    if operation == 2:
-        return (value * np.eye(3) + (1 - value) * np.tile(LUMA, (3, 1))) @ state
-    c, s = math.cos(2 * math.pi * value), math.sin(2 * math.pi * value)
-    return FROM_YIQ @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ YIQ @ state
+class Drawn(NamedTuple):
+    """Parameters of one view of B samples."""
+
+    theta: np.ndarray
+    """float32 [B, 2, 3], from the view to the picture, both from -1 to 1."""
+    color: np.ndarray
+    """float32 [B, 2, 3, 3]: see `recolored`."""
+    sigma: np.ndarray
+    """float32 [B], of the blur in pixels, 0 for none."""
+    solarize: np.ndarray
+    """bool [B]."""
+
+
+def _between(limits: tuple[float, float], u: np.ndarray) -> np.ndarray:
+    return limits[0] + (limits[1] - limits[0]) * u
+
+
+def boxes(u: np.ndarray, area: tuple[float, float], aspect: tuple[float, float]) -> np.ndarray:
+    """(x, y, w, h) [B, 4] inside the unit square from uniform numbers [B, 2 + 2 * `TRIES`]: area uniform, aspect log-uniform, the
+    first try that fits, else the whole."""
+    areas = _between(area, u[:, 2 : 2 + TRIES])
+    ratios = np.exp(_between((math.log(aspect[0]), math.log(aspect[1])), u[:, 2 + TRIES :]))
+    sides = np.sqrt(np.stack([areas * ratios, areas / ratios], axis=2))
+    fits = sides.max(axis=2) <= 1
+    first = sides[np.arange(len(u)), fits.argmax(axis=1)]
+    size = np.where(fits.max(axis=1, keepdims=True), first, 1.0)
+    return np.concatenate([u[:, :2] * (1 - size), size], axis=1)
+
+
+def adjusted(state: np.ndarray, operation: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The maps (A, M) [B, 2, 3, 3] followed by an operation [B] each: 0 brightness, 1 contrast, 2 saturation, 3 hue."""
+    value = value[:, None, None]
+    scaled, grey = value * np.eye(3), np.tile(LUMA, (3, 1))
+    c, s = np.cos(2 * np.pi * value[:, 0, 0]), np.sin(2 * np.pi * value[:, 0, 0])
+    zero, one = np.zeros_like(c), np.ones_like(c)
+    rotation = np.stack([one, zero, zero, zero, c, -s, zero, s, c], axis=1).reshape(-1, 3, 3)
+    choices = np.stack([scaled, scaled, scaled + (1 - value) * grey, FROM_YIQ @ rotation @ YIQ])
+    step = choices[operation, np.arange(len(state))][:, None]
+    result = step @ state
+    # Contrast blends with the mean grey of what there is by then.
+    result[:, 1] += np.where(operation == 1, 1, 0)[:, None, None] * (1 - value) * (grey @ state.sum(axis=1))
+    return result
 
 
 @dataclass(frozen=True)
@@ -143,45 +176,46 @@ class Views:
         assert len(self.mean) == len(self.std) == (1 if self.grey else 3)
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Of every view its look's parameters as ``<name>.<parameter>``; with a warp its coefficients [2, N] and "swap"."""
-        params = {
-            f"{name}.{key}": value
-            for name, look in zip(self.names, self.looks, strict=True)
-            for key, value in look.draw(rng).items()
-        }
-        if self.warp is not None:
-            params |= {"warp": self.warp.draw(rng), "swap": np.array(rng.uniform() < self.swap)}
-        return params
+        """Uniform numbers, float32 [N]: everything is computed from them for a whole batch at once."""
+        count = NUMBERS * len(self.names) + (0 if self.warp is None else 1 + self.warp.numbers)
+        return {"uniform": rng.random(count, dtype=np.float32)}
 
     def apply(self, frames: Tensor, params: dict[str, Tensor]) -> dict[str, Tensor]:
         """uint8 [B, T, H, W, C] to normalised float32 [B, C, T, size, size] per view, on the device of `frames`.
 
         Args:
-            params: what `draw` returned, stacked; on the CPU (they decide there which clips need which work).
+            params: what `draw` returned, stacked; on the CPU.
         """
         B, T, _, _, C = frames.shape
-        largest = max(look.size for look in self.looks)
-        frames = shrunk(frames, largest)
+        device, uniform = frames.device, params["uniform"].numpy()
+        frames = shrunk(frames, max(look.size for look in self.looks))
         planes = frames.permute(0, 4, 1, 2, 3).reshape(B, C * T, *frames.shape[2:4]).float()
-        field = None if self.warp is None else self.warp.fields(params["warp"].to(frames.device, non_blocking=True))
+        field, swap = None, np.zeros(B, bool)
+        if self.warp is not None:
+            rest = uniform[:, NUMBERS * len(self.names) :]
+            field = self.warp.fields(_to(self.warp.drawn(rest[:, 1:]), device))
+            swap = rest[:, 0] < self.swap
         out = {}
-        for name, look in zip(self.names, self.looks, strict=True):
-            own = {key: params[f"{name}.{key}"] for key in ("theta", "color", "sigma", "solarize")}
-            moved = params["swap"] != (name in self.warped) if field is not None else torch.zeros(B, dtype=torch.bool)
-            view = sample(planes, own["theta"], field if moved.any() else None, moved, look.size)
+        for k, (name, look) in enumerate(zip(self.names, self.looks, strict=True)):
+            own = look.drawn(uniform[:, NUMBERS * k : NUMBERS * (k + 1)])
+            moved = swap != (name in self.warped)
+            view = sample(planes, own.theta, field if moved.any() else None, moved, look.size)
             out[name] = self._finish(view.unflatten(1, (C, T)), own)
         return out
 
-    def _finish(self, clip: Tensor, own: dict[str, Tensor]) -> Tensor:
+    def _finish(self, clip: Tensor, own: Drawn) -> Tensor:
         """Colours, blur and solarisation of [B, C, T, size, size] in 0 .. 255, then normalised."""
-        clip = recolored(clip, own["color"].to(clip.device, non_blocking=True))
-        clip = blurred(clip, own["sigma"])
+        clip = blurred(recolored(clip, own.color), own.sigma)
         mean, std = (clip.new_tensor(v).reshape(-1, 1, 1, 1) for v in (self.mean, self.std))
-        if own["solarize"].any():
-            rows = own["solarize"].nonzero().flatten().to(clip.device)
+        if own.solarize.any():
+            rows = _to(own.solarize.nonzero()[0], clip.device)
             chosen = clip.index_select(0, rows)
             clip.index_copy_(0, rows, torch.where(chosen < 127.5, chosen, 255 - chosen))
         return clip.mul_(1 / (255 * std)).sub_(mean / std)
+
+
+def _to(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
 def shrunk(frames: Tensor, size: int) -> Tensor:
@@ -198,45 +232,43 @@ def _centres(size: int, count: int, device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3).astype(np.float32)).to(device)
 
 
-def sample(planes: Tensor, theta: Tensor, field: Tensor | None, moved: Tensor, size: int) -> Tensor:
+def sample(planes: Tensor, theta: np.ndarray, field: Tensor | None, moved: np.ndarray, size: int) -> Tensor:
     """Reads views [B, P, size, size] from planes [B, P, H, W].
 
     Args:
         theta: [B, 2, 3], view to picture, both from -1 to 1.
         field: shifts in the picture, [B, 2, LATTICE, LATTICE], for the clips where `moved` [B] says so.
     """
-    theta = theta.to(planes.device, non_blocking=True)
     count = size if field is None else LATTICE
-    at = (_centres(size, count, planes.device) @ theta.transpose(1, 2)).reshape(-1, count, count, 2)
+    at = (_centres(size, count, planes.device) @ _to(theta, planes.device).mT).reshape(-1, count, count, 2)
     if field is not None:
         # Both maps are composed on the lattice; an affine one is exact between its points.
         shift = F.grid_sample(field, at, mode="bilinear", padding_mode="border", align_corners=True).permute(0, 2, 3, 1)
-        at = at + shift * moved.to(planes.device, non_blocking=True).reshape(-1, 1, 1, 1)
+        at = at + shift * _to(moved, planes.device).reshape(-1, 1, 1, 1)
         at = F.interpolate(at.permute(0, 3, 1, 2), (size, size), mode="bilinear", align_corners=True).permute(
             0, 2, 3, 1
         )
     return F.grid_sample(planes, at, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def recolored(clip: Tensor, color: Tensor) -> Tensor:
+def recolored(clip: Tensor, color: np.ndarray) -> Tensor:
     """``A x + M m`` for clips [B, C, T, H, W] in 0 .. 255 with their mean colours m, cut off; color [B, 2, 3, 3]."""
-    B, C = clip.shape[:2]
-    if C == 1:  # of a grey picture only the sum of a row's weights is seen
-        color = color[:, :, :1].sum(-1, keepdim=True)
-    flat = clip.flatten(2)
-    offset = color[:, 1] @ flat.mean(2, keepdim=True)
-    return torch.baddbmm(offset, color[:, 0], flat).clamp_(0, 255).reshape(clip.shape)
+    if clip.shape[1] == 1:  # of a grey picture only the sum of a row's weights is seen
+        color = color[:, :, :1].sum(-1, keepdims=True)
+    maps, flat = _to(color, clip.device), clip.flatten(2)
+    offset = maps[:, 1] @ flat.mean(2, keepdim=True)
+    return torch.baddbmm(offset, maps[:, 0], flat).clamp_(0, 255).reshape(clip.shape)
 
 
-def blurred(clip: Tensor, sigma: Tensor) -> Tensor:
+def blurred(clip: Tensor, sigma: np.ndarray) -> Tensor:
     """Gaussian blur of clips [B, C, T, H, W] by `sigma` [B] pixels, 0 for none; at the border by what lies inside."""
-    rows = sigma.nonzero().flatten()
+    rows = sigma.nonzero()[0]
     if not len(rows):
         return clip
     size, everything = clip.shape[-1], len(rows) == len(clip)
-    where = rows.to(clip.device, non_blocking=True)
+    where = _to(rows, clip.device)
     chosen = clip if everything else clip.index_select(0, where)
-    kernel = blur_matrix(sigma[rows].to(clip.device, non_blocking=True), size)
+    kernel = blur_matrix(_to(sigma[rows], clip.device), size)
     wide = chosen.flatten(1, 3) @ kernel.transpose(1, 2)  # along the rows
     planes = wide.unflatten(1, (-1, size)).transpose(1, 2).flatten(2)  # [B, H, P * W]
     done = (kernel @ planes).unflatten(2, (-1, size)).transpose(1, 2).reshape(chosen.shape)

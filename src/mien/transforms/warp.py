@@ -90,8 +90,8 @@ class Warp:
     """Probability that a paired move acts on one side only."""
     asymmetry: float = 0.2
     """How far the two sides of a mirrored move may differ, as a fraction."""
-    turn: float = 15.0
-    """Standard deviation of the direction in degrees."""
+    turn: float = 25.0
+    """Largest deviation of the direction in degrees."""
 
     def __post_init__(self) -> None:
         low, high = self.moves
@@ -111,9 +111,40 @@ class Warp:
     def num_moves(self) -> int:
         return GRID_SIDE**2 if self.layout == "grid" else len(FACE)
 
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Coefficients float32 [2, N] of one picture: along each basis field, and across it."""
-        return _draw_grid(self, rng) if self.layout == "grid" else _draw_face(self, rng)
+    @property
+    def numbers(self) -> int:
+        """Uniform numbers that decide the warp of a picture."""
+        return 1 + 6 * self.num_moves
+
+    def drawn(self, numbers: np.ndarray) -> np.ndarray:
+        """Coefficients float32 [B, 2, N] of B pictures, along each basis field and across it.
+
+        Args:
+            numbers: [B, `numbers`], uniform from 0 to 1.
+        """
+        u = numbers.astype(np.float64)
+        low, high = self.moves
+        rank, size, sign, turn, side, other = u[:, 1:].reshape(len(u), 6, -1).transpose(1, 0, 2)
+        chosen = rank.argsort(axis=1).argsort(axis=1) < low + np.floor(u[:, :1] * (high - low + 1))
+        strength = chosen * (self.magnitude[0] + (self.magnitude[1] - self.magnitude[0]) * size)
+        if self.layout == "grid":
+            angle = 2 * np.pi * turn
+            return np.stack([strength * np.cos(angle), strength * np.sin(angle)], axis=1).astype(np.float32)
+        strength = strength * np.where(sign < 0.5, 1.0, [-m.opposite for m in FACE.values()])
+        angle = np.radians(self.turn * (2 * turn - 1))
+        paired = np.array([m.paired for m in FACE.values()])
+        left = np.where(paired & (side < self.one_sided / 2), 0, 1)
+        right = np.where(
+            (side >= self.one_sided / 2) & (side < self.one_sided), 0, 1 + self.asymmetry * (2 * other - 1)
+        )
+        sides = np.stack([left, right], axis=2)
+        # Turning the left half clockwise turns the right half the other way round: mirrored.
+        along, across = (
+            (strength * np.cos(angle))[..., None] * sides,
+            (strength * np.sin(angle))[..., None] * sides * (1, -1),
+        )
+        there = np.stack([np.ones_like(paired), paired], axis=1).ravel()
+        return np.stack([along, across], axis=1).reshape(len(u), 2, -1)[:, :, there].astype(np.float32)
 
     def fields(self, coefficients: Tensor) -> Tensor:
         """Coefficients [B, 2, N] to shifts [B, 2, LATTICE, LATTICE] (x, y), in units of half a picture side.
@@ -126,31 +157,6 @@ class Warp:
         per_cell = LATTICE / 2 - 0.5  # cells in half a picture side
         steepest = torch.stack([shifts.diff(dim=d).abs().flatten(1).amax(1) for d in (2, 3)]).amax(0) * per_cell
         return shifts * (FOLD / steepest.clamp(min=FOLD)).reshape(-1, 1, 1, 1)
-
-
-def _draw_face(warp: Warp, rng: np.random.Generator) -> np.ndarray:
-    coefficients = np.zeros((2, sum(1 + m.paired for m in FACE.values())), np.float32)
-    chosen = rng.permutation(len(FACE))[: rng.integers(warp.moves[0], warp.moves[1] + 1)]
-    starts = np.cumsum([0, *(1 + m.paired for m in FACE.values())])
-    for number, strength in zip(chosen, rng.uniform(*warp.magnitude, len(chosen)), strict=True):
-        move = list(FACE.values())[number]
-        strength = strength if rng.uniform() < 0.5 else -strength * move.opposite
-        sides = np.array([strength, strength * (1 + warp.asymmetry * rng.uniform(-1, 1))])[: 1 + move.paired]
-        if move.paired and rng.uniform() < warp.one_sided:
-            sides[rng.integers(2)] = 0
-        angle = np.radians(rng.normal(0, warp.turn))
-        # Turning the left half clockwise turns the right half the other way round: mirrored.
-        turned = np.sin(angle) * np.array([1, -1])[: len(sides)]
-        coefficients[:, starts[number] : starts[number] + len(sides)] = sides * np.cos(angle), sides * turned
-    return coefficients
-
-
-def _draw_grid(warp: Warp, rng: np.random.Generator) -> np.ndarray:
-    coefficients = np.zeros((2, GRID_SIDE**2), np.float32)
-    chosen = rng.permutation(GRID_SIDE**2)[: rng.integers(warp.moves[0], warp.moves[1] + 1)]
-    angle = rng.uniform(0, 2 * np.pi, len(chosen))
-    coefficients[:, chosen] = rng.uniform(*warp.magnitude, len(chosen)) * np.stack([np.cos(angle), np.sin(angle)])
-    return coefficients
 
 
 @lru_cache(maxsize=8)
