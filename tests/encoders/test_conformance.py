@@ -1,4 +1,4 @@
-"""Every encoder, the same questions. A new encoder is one line in ENCODERS."""
+"""Every encoder, the same questions. A new encoder is one line in MASKABLE or CONVOLUTIONAL."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from mien.encoders._table import EncoderConfig
 from mien.encoders.lgi_former import LGIFormerConfig
+from mien.encoders.lip_reading import LipReadingConfig
+from mien.encoders.resnet import ResNetConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.types import UserError
 
 PYRAMID = TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=3)
 REGIONS = LGIFormerConfig(dim=32, num_heads=2, depth=2, region=(2, 3, 1), grid=(8, 3, 2))
-ENCODERS: dict[str, EncoderConfig] = {
+MASKABLE: dict[str, EncoderConfig] = {
     "tpsbt": PYRAMID,
     "tpsbt-deep": TPSBTConfig(dim=16, num_heads=1, depths=(1, 3, 1), bottlenecks=2),
     "tpsbt-no-pyramid": replace(PYRAMID, temporal_pyramid=False),
@@ -33,17 +35,35 @@ ENCODERS: dict[str, EncoderConfig] = {
     "lgi-former-no-local-global": replace(REGIONS, local_global=False),
     "vit": ViTConfig(dim=32, num_heads=2, depth=2),
 }
+CONVOLUTIONAL: dict[str, ResNetConfig | LipReadingConfig] = {
+    "resnet18": ResNetConfig(width=8),
+    "resnet18-grey": ResNetConfig(width=8, channels=1),
+    "resnet50": ResNetConfig(depth=50, width=4),
+    "lip-reading-relu": LipReadingConfig("relu", width=8),
+    "lip-reading-swish": LipReadingConfig("swish", width=8),
+    "lip-reading-prelu": LipReadingConfig("prelu", width=8),
+    "lip-reading-colour": LipReadingConfig(width=8, channels=3),
+}
+ENCODERS = {**MASKABLE, **CONVOLUTIONAL}
 CLIP = (2, 3, 16, 48, 32)
 NUM_SPATIAL = 6
 
 
 @pytest.fixture(params=ENCODERS, ids=str)
 def config(request: pytest.FixtureRequest) -> EncoderConfig:
+    torch.manual_seed(0)
     return ENCODERS[request.param]
 
 
-def clip(seed: int = 0) -> Tensor:
-    return torch.randn(CLIP, generator=torch.Generator().manual_seed(seed))
+@pytest.fixture(params=MASKABLE, ids=str)
+def maskable(request: pytest.FixtureRequest) -> EncoderConfig:
+    return MASKABLE[request.param]
+
+
+def clip(config: EncoderConfig, seed: int = 0) -> Tensor:
+    # Square for convolutions: torch 2.13's bfloat16 kernels for CPUs with AMX return garbage for 3x3 convolutions to maps of 2x1.
+    shape = CLIP if config.supports_mask else (2, config.channels, 4, 48, 48)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def keep() -> Tensor:
@@ -59,17 +79,18 @@ def idle(module: nn.Module) -> list[str]:
 
 
 def test_shape_and_grid(config):
-    out = config.build().eval()(clip())
+    out = config.build().eval()(clip(config))
     t, h, w = out.grid
-    assert (h, w) == (3, 2)
+    assert (h, w) == ((3, 2) if config.supports_mask else (2, 2))
+    assert (h, w) == (config.spatial(48)[0], config.spatial(32 if config.supports_mask else 48)[1])
     assert out.tokens.shape == (2, t * h * w, config.dim)
     assert out.stages[-1] is out.tokens
 
 
 def test_every_parameter_gets_a_gradient(config):
-    for positions in (None, keep()):
+    for positions in (None, keep()) if config.supports_mask else (None,):
         encoder = config.build()
-        out = encoder(clip(), positions)
+        out = encoder(clip(config), positions)
         loss = (out.tokens * torch.randn_like(out.tokens)).sum()
         if out.summary is not None:
             loss = loss + (out.summary * torch.randn_like(out.summary)).sum()
@@ -77,8 +98,8 @@ def test_every_parameter_gets_a_gradient(config):
         assert idle(encoder) == []
 
 
-def test_masked_pixels_cannot_influence_the_output(config):
-    encoder, one = config.build().eval(), clip()
+def test_masked_pixels_cannot_influence_the_output(maskable):
+    encoder, one = maskable.build().eval(), clip(maskable)
     tubes = one.reshape(2, 3, 16, 3, 16, 2, 16)
     other = tubes + 5.0 * torch.randn_like(tubes)
     for b, positions in enumerate(keep()):
@@ -92,27 +113,28 @@ def test_masked_pixels_cannot_influence_the_output(config):
     assert before.summary is None or torch.equal(before.summary, torch.as_tensor(after.summary))
 
 
-def test_keeping_all_equals_no_mask(config):
-    encoder = config.build().eval()
+def test_keeping_all_equals_no_mask(maskable):
+    encoder = maskable.build().eval()
     everything = torch.arange(NUM_SPATIAL).expand(2, -1)
-    assert torch.equal(encoder(clip(), everything).tokens, encoder(clip()).tokens)
+    assert torch.equal(encoder(clip(maskable), everything).tokens, encoder(clip(maskable)).tokens)
 
 
 def test_batch_items_are_independent(config):
     encoder = config.build().eval()
-    both, alone = encoder(clip()).tokens, encoder(clip()[:1]).tokens
+    both, alone = encoder(clip(config)).tokens, encoder(clip(config)[:1]).tokens
     torch.testing.assert_close(both[:1], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_state_dict_round_trip_is_strict(config):
     first, second = config.build().eval(), config.build().eval()
     second.load_state_dict(first.state_dict(), strict=True)
-    assert torch.equal(first(clip()).tokens, second(clip()).tokens)
+    assert torch.equal(first(clip(config)).tokens, second(clip(config)).tokens)
 
 
 def test_layer_of_is_total_and_monotone(config):
     encoder = config.build()
-    layers = [encoder.layer_of(name) for name, _ in encoder.named_parameters() if name.startswith(("patch", "blocks"))]
+    parts = ("patch", "blocks", "conv1", "bn1", "frontend3D", "layer", "trunk")
+    layers = [encoder.layer_of(name) for name, _ in encoder.named_parameters() if name.startswith(parts)]
     assert layers == sorted(layers)
     found = {encoder.layer_of(n) for n, _ in encoder.named_parameters()}
     assert found | {encoder.num_layers + 1} == set(range(encoder.num_layers + 2))  # a ViT has nothing above its blocks
@@ -121,31 +143,31 @@ def test_layer_of_is_total_and_monotone(config):
 def test_bfloat16_keeps_the_residual_stream_in_float32(config):
     encoder = config.build().eval()
     with torch.autocast("cpu", torch.bfloat16):
-        out = encoder(clip())
+        out = encoder(clip(config))
     assert {s.dtype for s in out.stages} == {torch.float32}
-    exact = encoder(clip()).tokens
+    exact = encoder(clip(config)).tokens
     assert (out.tokens - exact).abs().max() < 0.05 * exact.abs().max()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_a_model_of_another_precision_runs(config, dtype):
-    out = config.build().to(dtype).eval()(clip().to(dtype), keep())
+    out = config.build().to(dtype).eval()(clip(config).to(dtype), keep() if config.supports_mask else None)
     assert out.tokens.dtype == dtype
     assert out.tokens.isfinite().all()
 
 
-def test_stochastic_depth_acts_in_training_only(config):
-    encoder = replace(config, drop_path=0.5).build()
+def test_stochastic_depth_acts_in_training_only(maskable):
+    encoder = replace(maskable, drop_path=0.5).build()
     torch.manual_seed(0)
-    assert not torch.equal(encoder.train()(clip()).tokens, encoder(clip()).tokens)
-    assert torch.equal(encoder.eval()(clip()).tokens, encoder(clip()).tokens)
+    assert not torch.equal(encoder.train()(clip(maskable)).tokens, encoder(clip(maskable)).tokens)
+    assert torch.equal(encoder.eval()(clip(maskable)).tokens, encoder(clip(maskable)).tokens)
 
 
-def test_other_lengths_and_sizes(config):
+def test_other_lengths_and_sizes(maskable):
     for shape in ((1, 3, 8, 16, 16), (1, 3, 32, 32, 64)):
         grid = (shape[2] // 2, shape[3] // 16, shape[4] // 16)
         encoder = (
-            replace(config, grid=grid, region=(2, 1, 1)) if isinstance(config, LGIFormerConfig) else config
+            replace(maskable, grid=grid, region=(2, 1, 1)) if isinstance(maskable, LGIFormerConfig) else maskable
         ).build()
         t, h, w = (out := encoder(torch.zeros(shape))).grid
         assert (h, w) == grid[1:]
@@ -154,8 +176,8 @@ def test_other_lengths_and_sizes(config):
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 13, 48, 32), (1, 3, 16, 40, 32)])
-def test_sizes_that_do_not_divide_are_refused(config, shape):
+def test_sizes_that_do_not_divide_are_refused(maskable, shape):
     with pytest.raises(ValueError, match=r"frames"):
-        config.build()(torch.zeros(shape))
+        maskable.build()(torch.zeros(shape))
     with pytest.raises(UserError):
-        config.check_clip(shape[2], shape[3])
+        maskable.check_clip(shape[2], shape[3])
