@@ -28,8 +28,8 @@ class Predict:
     columns."""
     out: Path
     """Folder to write to."""
-    step_s: float = 0.25
-    """Seconds between rows."""
+    step_s: float | None = None
+    """Seconds between rows. None: 0.25, or one row per frame where all models predict sequences."""
     batch_size: int = 16
     """Windows per forward pass."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

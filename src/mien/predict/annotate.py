@@ -202,7 +202,7 @@ def annotate(run: Run, boxes: BoxLog, out: Path, progress: Progress | None = Non
     Raises:
         UserError: the video can no longer be read.
     """
-    part, rows = out / "annotated.part", NearestRows(out / "timeline.parquet", run.config.step_s)
+    part, rows = out / "annotated.part", NearestRows(out / "timeline.parquet", run.config.rows_s)
     painter = Painter(run, (run.video.width, run.video.height))
     try:
         _write(part, painter, _painted(run, painter, boxes, rows, progress), run)

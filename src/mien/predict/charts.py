@@ -33,7 +33,7 @@ def series_of_rows(run: Run, model: str, rows: pa.Table, edge: float) -> Series:
     columns = model_columns(run.models)[model].values
     values = np.stack([rows[c].to_numpy() for c in columns], axis=1)
     flagged = np.array([q != "ok" for q in rows["quality"].to_pylist()], float)
-    return series_of(rows["time_s"].to_numpy(), values, flagged, run.config.step_s, edge)
+    return series_of(rows["time_s"].to_numpy(), values, flagged, run.config.rows_s, edge)
 
 
 def numbers(values: np.ndarray) -> list[float | None]:
@@ -46,7 +46,7 @@ def time_range(run: Run, series: Series) -> list[float]:
 
 
 def binned(run: Run, series: Series) -> str:
-    return f" Each point is the mean of {series.bin_s:g} s." if series.bin_s > run.config.step_s else ""
+    return f" Each point is the mean of {series.bin_s:g} s." if series.bin_s > run.config.rows_s else ""
 
 
 def chart_box(chart_id: str, label: str, kind: str = "chart", style: str = "") -> str:

@@ -14,6 +14,7 @@ from mien.predict.tracks import TrackSummary
 from mien.types import CropContract, LabelSpec, UserError
 
 Device = Literal["auto", "cpu", "cuda"]
+STEP_S = 0.25
 DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean nothing yet"
 
 
@@ -21,8 +22,8 @@ DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean not
 class PredictConfig:
     """Settings of `predict_video`."""
 
-    step_s: float = 0.25
-    """Seconds between rows of the timeline."""
+    step_s: float | None = None
+    """Seconds between rows of the timeline. None: 0.25, or one row per frame where all models predict sequences."""
     batch_size: int = 16
     """Windows per forward pass, of all tracks together."""
     device: Device = "auto"
@@ -39,7 +40,7 @@ class PredictConfig:
     """Also write ``annotated.mp4``."""
 
     def __post_init__(self) -> None:
-        if not 0.01 <= self.step_s <= 60:
+        if self.step_s is not None and not 0.01 <= self.step_s <= 60:
             raise UserError(f"--step-s {self.step_s:g}; allowed 0.01 to 60 seconds")
         if not 1 <= self.batch_size <= 4096:
             raise UserError(f"--batch-size {self.batch_size}; allowed 1 to 4096 windows")
@@ -47,6 +48,11 @@ class PredictConfig:
             raise UserError(f"--smooth-s {self.smooth_s:g}; allowed 0 (off) to 60 seconds")
         if self.boxes is not None and self.ready_crops:
             raise UserError("--boxes and --crop none exclude each other: frames that are crops have no boxes; give one")
+
+    @property
+    def rows_s(self) -> float:
+        """Seconds between rows."""
+        return STEP_S if self.step_s is None else self.step_s
 
     @property
     def source(self) -> FaceSource:
@@ -97,6 +103,8 @@ class Run:
     num_frames: int = 0
     wall_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    sequences: frozenset[str] = frozenset()
+    """Models that see a whole track, not windows of it."""
 
     @property
     def drawn(self) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.predict.sequences import SequenceRunner, as_sequence, shape_of
 from mien.predict.windows import Moment, WindowShape
 from mien.prepare.faces import FaceSample
 from mien.transforms.augment import Augment
@@ -57,17 +58,32 @@ class BatchRunner:
 
     def __init__(self, models: Mapping[str, ClipModel], device: torch.device):
         self.models, self.device = dict(models), device
-        self.shapes = [WindowShape.of(m.spec) for m in models.values()]
+        self.sequences: dict[str, SequenceRunner] = {}
+        self.shapes = []
+        for name, model in models.items():
+            sequence = as_sequence(name, model)
+            self.shapes.append(WindowShape.of(model.spec) if sequence is None else shape_of(sequence))
+            if sequence is not None:
+                self.sequences[name] = SequenceRunner(sequence)
         self._transforms = [m.plain_augment() for m in models.values()]
         for model in models.values():
             if isinstance(model, nn.Module):
                 model.to(device).eval()
+
+    def see(self, faces: Sequence[FaceSample]) -> None:
+        """The faces of the next frame, for models that look at every one."""
+        for runner in self.sequences.values():
+            runner.see(faces)
 
     @torch.inference_mode()
     def __call__(self, moments: Sequence[Moment]) -> list[dict[str, np.ndarray]]:
         """Probabilities or values [K] by model for each moment."""
         results: list[dict[str, np.ndarray]] = [{} for _ in moments]
         for k, (name, model) in enumerate(self.models.items()):
+            if name in self.sequences:
+                for result, row in zip(results, self.sequences[name](moments), strict=True):
+                    result[name] = row
+                continue
             frames = stack_clips([m.clips[k] for m in moments]).to(self.device)
             clip = self._transforms[k].apply(frames, {})
             values = model.predict(clip).double().cpu()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ from torch import nn
 
 from mien.data.video import VideoError, probe
 from mien.predict.annotate import BoxLog, annotate
-from mien.predict.config import DRAWN_BANNER, Outcome, PredictConfig, Run
+from mien.predict.config import DRAWN_BANNER, STEP_S, Outcome, PredictConfig, Run
 from mien.predict.contract import shared_contract
 from mien.predict.forward import BatchRunner, as_clip_model
 from mien.predict.frames import CropStream, Progress
 from mien.predict.record import write_record
 from mien.predict.report import write_report
 from mien.predict.scores import Scored, score_stream
+from mien.predict.sequences import step_of
 from mien.predict.smooth import smoothed
 from mien.predict.timeline import TimelineWriter, columns, model_columns, quality_of
 from mien.predict.tracks import TrackSummary
 from mien.predict.windows import Windower
 from mien.prepare.faces import FaceSample
+from mien.tasks.sequence import CHUNK
 from mien.train.distributed import pick_device
 from mien.types import PERSONALITY_NOTE, LabelSpec, UserError
 
@@ -60,15 +63,21 @@ def predict_video(
     refuse_personality(specs, config.allow_personality)
     contract, notes = shared_contract(specs, config.source, config.allow_contract_mismatch)
     warnings = warnings_of(specs) + notes
-    table = columns(specs, config.step_s, config.smooth_s)
+    runner = BatchRunner(ready, pick_device(config.device))
+    sequences = frozenset(runner.sequences)
+    if config.step_s is None:
+        config = replace(config, step_s=step_of(specs, sequences, STEP_S))
+    table = columns(specs, config.rows_s, config.smooth_s, sequences)
     try:
-        run = Run(probe(path), specs, dict(hashes or {}), config, contract, table, warnings=warnings)
+        run = Run(
+            probe(path), specs, dict(hashes or {}), config, contract, table, warnings=warnings, sequences=sequences
+        )
         stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
     except VideoError as error:
         return Outcome(path, out, "empty" if error.status == "empty" else "unreadable", error.reason)
     out.mkdir(parents=True, exist_ok=True)
     with BoxLog(config.annotate) as boxes:
-        _write_timeline(run, boxes.noting(stream), stream, BatchRunner(ready, pick_device(config.device)), out)
+        _write_timeline(run, boxes.noting(stream), stream, runner, out)
         write_record(run, out)
         write_report(run, out)
         if config.annotate and run.num_rows:
@@ -106,10 +115,11 @@ def _write_timeline(
 ) -> None:
     """`frames` are those of `stream`."""
     started = time.monotonic()
-    windower, config = Windower(runner.shapes, run.config.step_s), run.config
+    windower, config = Windower(runner.shapes, run.config.rows_s), run.config
     with stream, TimelineWriter(out, run.columns) as writer:
-        rows = score_stream(frames, windower, runner, config.batch_size)
-        for scored in smoothed(rows, config.smooth_s, config.step_s) if config.smooth_s else rows:
+        at_once = max(config.batch_size, CHUNK) if run.sequences else config.batch_size
+        rows = score_stream(frames, windower, runner, at_once)
+        for scored in smoothed(rows, config.smooth_s, config.rows_s) if config.smooth_s else rows:
             row = row_of(scored, run)
             writer.add(row)
             track = run.tracks.setdefault(scored.moment.track, TrackSummary(scored.moment.track, run.models))

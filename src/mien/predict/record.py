@@ -114,7 +114,8 @@ def _sha256(path: Path) -> str | None:
 
 
 def _model_facts(run: Run, name: str) -> dict[str, Any]:
-    return {"hash": run.hashes.get(name), "spec": to_json(run.models[name]), "window_s": run.models[name].window_s}
+    window_s = None if name in run.sequences else run.models[name].window_s  # they have seen all of the track
+    return {"hash": run.hashes.get(name), "spec": to_json(run.models[name]), "window_s": window_s}
 
 
 def _track_facts(track: TrackSummary) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def score_stream(
     waiting: list[Moment] = []
     ready: list[Scored] = []
     for faces in frames:
+        runner.see(faces)
         waiting += windower.push(faces)
         if len(waiting) >= batch_size:
             _score(waiting, ready, runner, batch_size)

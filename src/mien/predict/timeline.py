@@ -64,8 +64,13 @@ def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
     return ModelColumns(tuple(prefix + name for name in spec.names), None, None, f"{prefix}seen")
 
 
-def columns(specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0) -> list[Column]:
+def columns(
+    specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0, sequences: frozenset[str] = frozenset()
+) -> list[Column]:
     """Every column of the timeline in its order, with its meaning: the data dictionary.
+
+    Args:
+        sequences: models that see a whole track.
 
     Raises:
         UserError: two columns have one name.
@@ -80,18 +85,18 @@ def columns(specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0
         Column("track", "integer", "Number of the person within this video. It says nothing about who the person is."),
     ]
     for name, names in model_columns(specs).items():
-        found += _of_model(name, specs[name], names, smooth_s)
+        found += _of_model(name, specs[name], names, smooth_s, name in sequences)
     found += [*_FACE, Column("quality", "text", _QUALITY)]
     if twice := [n for n, count in Counter(c.name for c in found).items() if count > 1]:
         raise UserError(f"two columns would be called {twice[0]!r}; give the models other names: --model NAME=FOLDER")
     return found
 
 
-def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float) -> list[Column]:
+def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, sequence: bool) -> list[Column]:
     average = f" Mean of the rows within {smooth_s / 2:g} s of time_s." if smooth_s else ""
     bounds = (0.0, 1.0) if spec.kind == "categorical" else spec.range
     found = [
-        Column(column, "number", meaning_of(spec, name, label) + average, 6, bounds)
+        Column(column, "number", meaning_of(spec, name, label, sequence) + average, 6, bounds)
         for column, label in zip(names.values, spec.names, strict=True)
     ]
     if names.label is not None and names.confidence is not None:
@@ -100,11 +105,13 @@ def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float) 
     return [*found, Column(names.seen, "number", _SEEN, 2, (0.0, 1.0))]
 
 
-def meaning_of(spec: LabelSpec, model: str, name: str) -> str:
+def meaning_of(spec: LabelSpec, model: str, name: str, sequence: bool = False) -> str:
     """What the number in the column of one class or target says."""
     window = f"over the window of {spec.window_s:.2f} s"
     if spec.per == "frame":
         window = f"at time_s (the middle of a window of {spec.window_s:.2f} s; between two frames their mean)"
+    if sequence:
+        window = "at time_s, from everything that it has seen of the track until then"
     if spec.kind == "categorical":
         return (
             f"Probability, 0 to 1, that {model} gives to the apparent {spec.target} “{name}” {window}; "

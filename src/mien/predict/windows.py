@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.data.sampling import indices_at
+from mien.data.segments import MAX_GAP_S
 from mien.prepare.faces import FaceSample
 from mien.types import LabelSpec
 
-# Assumption: a face unseen for half a second may have done anything in between; no clip spans such a hole.
-MAX_GAP_S = 0.5
 # A wanted frame counts as seen when a stored one is this near: half the frame period of a 5 fps video.
 SEEN_WITHIN_S = 0.1
 _EPS = 1e-6
