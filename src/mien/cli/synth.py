@@ -32,7 +32,7 @@ def synth(
         fps: Frames per second.
         size: Side of the square picture in pixels.
         sound: With a voice that follows the mouth.
-        noise: Of the sound: its standard deviation, of full scale; the voice has about 0.1 with an open mouth.
+        noise: Of the sound: its standard deviation, of full scale; the voice has about 0.2 with an open mouth.
         workers: Processes to draw with.
         picture: Also write one picture (PNG or JPEG) of five subjects with the seven expressions.
     """

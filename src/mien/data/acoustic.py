@@ -30,7 +30,7 @@ QUIET = (
 DELTA_REACH = 2  # frames before and after that a delta is fitted to (the usual 5-frame regression)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AcousticTarget:
     """How sound becomes targets; what all kinds share."""
 

@@ -40,7 +40,7 @@ class SynthConfig:
     sound: bool = False
     """With a voice that follows the mouth."""
     noise: float = 0.01
-    """Of the sound: its standard deviation, of full scale; the voice has about 0.1 with an open mouth."""
+    """Of the sound: its standard deviation, of full scale; the voice has about 0.2 with an open mouth."""
 
     def check(self) -> None:
         """Raises UserError for values that cannot be drawn."""

@@ -1,0 +1,79 @@
+"""LiRA from shards to a model: it learns what the mouth says, and nothing from sound that belongs to another face."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from mien.data.manifest import Manifest
+from mien.data.shards import ShardRow, ShardWriter, write_contract
+from mien.encoders.lip_reading import LipReadingConfig
+from mien.methods.lira import LiRA, LiRAConfig
+from mien.models.folder import load
+from mien.recipes.lira import RECIPES, lira_micro
+from mien.recipes.pretrain import pretrain
+from mien.train.loop import TrainConfig
+from mien.types import CropContract, Store
+
+CLIPS, FRAMES, RATE = 24, 30, 25
+
+
+def write_talking(root: Path, own_sound: bool) -> Path:
+    """Dark ellipses that open and close on grey, with noise as loud as they are open, or as those of another clip are."""
+    rng = np.random.default_rng(0)
+    (root / "shards").mkdir(parents=True)
+    y, x = np.mgrid[:36, :36] - 17.5
+    opening = 0.5 + 0.5 * np.sin(rng.uniform(0, 6, (CLIPS, 1)) + rng.uniform(0.3, 0.9, (CLIPS, 1)) * np.arange(FRAMES))
+    rows, blank = [], np.zeros((FRAMES, 10), np.float32)
+    with ShardWriter(root / "shards" / "a.arrow") as writer:
+        for k in range(CLIPS):
+            pictures = [np.where((x / 9) ** 2 + (y / (0.1 + 9 * o)) ** 2 < 1, 20, 150) for o in opening[k]]
+            jpegs = [simplejpeg.encode_jpeg(p[..., None].astype(np.uint8), 90, "GRAY", "Gray") for p in pictures]
+            loud = np.repeat(opening[k if own_sound else k - 1], 640)
+            sound = (6000 * loud * rng.normal(0, 1, len(loud))).clip(-32767, 32767).astype(np.int16)
+            times = np.arange(FRAMES) / RATE
+            row = writer.add(ShardRow(f"{k}/0/0", jpegs, times, blank[:, :4], blank, blank[:, 0], sound, 0.0))
+            rows.append(
+                dict(clip_id=f"{k}/0/0", source=str(k), track=0, segment=0, start_s=0.0, end_s=float(times[-1]),
+                     fps=25.0, num_frames=FRAMES, subject=str(k), split="test" if k >= 18 else "train", status="ok",
+                     reason="", origin="drawn", shard="a.arrow", row=row)
+            )  # fmt: skip
+    Manifest.from_rows(rows).write(root)
+    write_contract(root, CropContract(store=Store(size=36, color=False)))
+    return root
+
+
+def held_out_ratio(data: Path, out: Path, steps: int) -> float:
+    recipe = lira_micro()
+    method = replace(
+        recipe.method, encoder=LipReadingConfig(width=4), num_frames=20, size=36, crop=32, dim=32, depth=1, kernel=3
+    )
+    train = TrainConfig(batch_size=6, steps=steps, workers=0)
+    optim = replace(recipe.optim, lr=0.1)
+    pretrain(replace(recipe, method=method, optim=optim, train=train), [data], out, "cpu")
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line["held_out_ratio"] for line in lines if "held_out_ratio" in line][-1]
+
+
+def test_it_learns_from_its_own_sound_alone(tmp_path):
+    own = held_out_ratio(write_talking(tmp_path / "own", True), tmp_path / "run", 60)
+    other = held_out_ratio(write_talking(tmp_path / "other", False), tmp_path / "control", 60)
+    assert own < 0.7
+    assert other > 0.95
+    assert isinstance(load(tmp_path / "run" / "model"), LiRA)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_whole(name):
+    recipe = RECIPES[name]()
+    assert recipe.name == name
+    method = recipe.method
+    assert isinstance(method, LiRAConfig)
+    if name != "lira-micro":
+        assert (method.size, method.crop, method.flip) == (96, 80, 0.5)
+        assert sum(p.numel() for p in method.build().encoder.parameters()) == 11_182_784
