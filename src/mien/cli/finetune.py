@@ -1,7 +1,7 @@
 """`mien finetune RECIPE --init RUN|MODEL --data SHARDS --out RUN`."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,25 +29,43 @@ def main(argv: list[str]) -> int:
         rows: Annotated[supervised.FinetuneData, tyro.conf.arg(name="")]
         out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
         """Folder of the run; the model is in its model/."""
+        data: Annotated[Path | None, tyro.conf.arg(metavar="SHARDS")] = None
+        """Shards written by `mien prepare`, with labels or of a corpus."""
         init: Annotated[str | None, tyro.conf.arg(metavar="RUN|MODEL")] = None
         """Pre-training run, model folder or hub id to start from."""
-        encoder: encoders = "svfap-micro"  # pyright: ignore[reportInvalidTypeForm]  (as above)
-        """Pre-training recipe whose encoder and clip size a model from scratch has; ignored with --init."""
+        encoder: encoders | None = None  # pyright: ignore[reportInvalidTypeForm]  (as above)
+        """Pre-training recipe whose encoder and clip size a model from scratch has: svfap-micro unless named, for single
+        frames byol-resnet18. Ignored with --init."""
         protocol: str | None = None
         """Benchmark whose folds are run, scored and pooled (docs/protocols.md); it sets --target, --split and --select."""
         fold: str | None = None
-        """With --protocol: all, or the number of one."""
+        """With --protocol: all, or the number of one; with --train-on: the number of one."""
         single_run: bool = False
         """With --protocol: one run per fold for both columns, trained without the held-out subjects."""
+        train_on: tuple[Path, ...] = ()
+        """In place of --data: shards of one or several corpora, each of which a model is trained on (docs/protocols.md)."""
+        test_on: tuple[Path, ...] = ()
+        """With --train-on: shards on whose test part every model is scored; OUT/matrix.md has them all."""
+        label_map: Path | None = None
+        """With --train-on: a table of class names for each corpus (JSON or CSV), where they differ."""
+        allow_contract_mismatch: bool = False
+        """With --train-on: score although the crops were made in another way; it is printed beside every number."""
         device: Literal["auto", "cpu", "cuda"] = "auto"
 
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
     args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=config)
-    scratch = pretrain.RECIPES[args.encoder]().method
+    usual = "byol-resnet18" if args.recipe.num_frames == 1 else "svfap-micro"
+    scratch = pretrain.RECIPES[args.encoder or usual]().method
     name = next(name for name in published.RECIPES if name in argv)
+    if args.train_on or args.test_on:
+        return _cross(args, scratch, name)
+    require(args.label_map is None, "--label-map belongs to --train-on; mien evaluate has one of its own")
+    require(not args.allow_contract_mismatch, "--allow-contract-mismatch belongs to --train-on")
+    require(args.data is not None, "give --data SHARDS, or --train-on and --test-on")
+    rows = replace(args.rows, data=args.data)
     if args.protocol is None:
         require(args.fold is None and not args.single_run, "--fold and --single-run belong to --protocol NAME")
-        model = finetune(args.recipe, args.rows, args.out, args.init, scratch.encoder, scratch.size, args.device, name)
+        model = finetune(args.recipe, rows, args.out, args.init, scratch.encoder, scratch.size, args.device, name)
         say_once(f"model: {model}")
         return 0
     from mien.protocols.table import find_protocol
@@ -55,9 +73,29 @@ def main(argv: list[str]) -> int:
 
     start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
     protocol = find_protocol(args.protocol)
-    path = finetune_folds(args.recipe, args.rows, args.out, protocol, args.fold or "all", start, args.single_run)
+    path = finetune_folds(args.recipe, rows, args.out, protocol, args.fold or "all", start, args.single_run)
     if os.environ.get("RANK", "0") == "0":
         from mien.protocols.render import plain
 
         print(plain(path), path, sep="\n")
+    return 0
+
+
+def _cross(args: Any, scratch: Any, name: str) -> int:
+    from mien.protocols.label_map import read_tables
+    from mien.recipes.cross import cross
+    from mien.recipes.folds import Init
+    from mien.types import require
+
+    require(bool(args.train_on and args.test_on), "--train-on and --test-on belong together")
+    require(args.data is None and args.protocol is None, "--train-on replaces --data and --protocol: leave them out")
+    require(not args.single_run, "--single-run belongs to --protocol NAME")
+    tables = read_tables(args.label_map) if args.label_map else None
+    start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
+    path = cross(
+        args.recipe, args.rows, args.train_on, args.test_on, args.out, tables, args.fold or "1", start,
+        args.allow_contract_mismatch,
+    )  # fmt: skip
+    if os.environ.get("RANK", "0") == "0":
+        print(path.read_text(), path, sep="\n")
     return 0

@@ -3,6 +3,9 @@
 JSON ``{"data": {"happy": "happiness", "calm": null}, "model": {"happiness": "happiness", "contempt": null}}``, or a CSV with
 the columns ``side`` (data or model), ``name``, ``class`` (empty: none). Both sides are mapped to common classes. A data label
 without a class is left out (and counted); a class of the model without one is never predicted; several may become one.
+
+For a matrix over corpora the sides are corpora, ``{"dfew": {"happy": "happiness"}, "ravdess": {"calm": null}}``: a pair has the
+common classes that both have.
 """
 
 from __future__ import annotations
@@ -62,24 +65,54 @@ class LabelMap:
         return found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12)
 
 
+Tables = dict[str, dict[str, str | None]]
+"""By side (data and model, or corpora): class names to common ones."""
+
+
 def read_label_map(path: Path) -> LabelMap:
-    """Raises UserError for a file that is no such table."""
+    """The table of one model and one data set. Raises UserError for a file that is no such table."""
+    tables = read_tables(path)
+    require(
+        {"data", "model"} <= set(tables),
+        f"--label-map {path} has {', '.join(tables) or 'nothing'}: give the tables data and model (docs/evaluate.md)",
+    )
+    return LabelMap(tables["data"], tables["model"])
+
+
+def read_tables(path: Path) -> Tables:
+    """Every table of a file. Raises UserError for a file that holds none."""
     require(path.is_file(), f"--label-map {path}: no such file")
     try:
         table = _read_csv(path) if path.suffix.lower() == ".csv" else json.loads(path.read_text(encoding="utf-8"))
-        sides = [dict(table[side].items()) for side in ("data", "model")]
+        sides = {side: dict(names.items()) for side, names in table.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"--label-map {path}: give JSON with the tables data and model, or a CSV with side, name, class (docs/evaluate.md)"
         ) from None
-    words = all(v is None or isinstance(v, str) for side in sides for v in side.values())
+    words = all(v is None or isinstance(v, str) for names in sides.values() for v in names.values())
     require(words, f"--label-map {path}: classes are names, or null for none")
-    return LabelMap(*({str(k): v or None for k, v in side.items()} for side in sides))
+    return {side: {str(k): v or None for k, v in names.items()} for side, names in sides.items()}
 
 
 def _read_csv(path: Path) -> dict[str, dict[str, str]]:
-    table: dict[str, dict[str, str]] = {"data": {}, "model": {}}
+    table: dict[str, dict[str, str]] = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            table[row["side"].strip()][row["name"].strip()] = row["class"].strip()
+            table.setdefault(row["side"].strip(), {})[row["name"].strip()] = row["class"].strip()
     return table
+
+
+def between(tables: Tables, model: str, data: str) -> LabelMap:
+    """The map of a pair of corpora: a common class that only one of them has becomes none. A file of the sides data and model is
+    taken as it is.
+
+    Raises:
+        UserError: a corpus that the tables do not speak of.
+    """
+    if set(tables) == {"data", "model"}:
+        return LabelMap(tables["data"], tables["model"])
+    missing = [name for name in (model, data) if name not in tables]
+    require(not missing, f"the label map has {', '.join(tables) or 'nothing'}, and no table of {', '.join(missing)}")
+    common = set(tables[model].values()) & set(tables[data].values())
+    sides = ({k: v if v in common else None for k, v in tables[name].items()} for name in (data, model))
+    return LabelMap(*sides)

@@ -43,7 +43,7 @@ TRAITS = ("extraversion", "agreeableness", "conscientiousness", "neuroticism", "
 class FinetuneData:
     """Which rows are trained on."""
 
-    data: Path
+    data: tyro.conf.Suppress[Path] = Path()
     target: tuple[str, ...] = ("label",)
     """Manifest column with the class, or the columns (per frame: targets in the shards) to be regressed."""
     split: str = "split"
@@ -75,7 +75,8 @@ class Start:
 def training_augment(recipe: FinetuneRecipe, size: int, spec: LabelSpec) -> Augment:
     return Augment(
         size=size, crop="random_resized", crop_area=recipe.crop_area, crop_aspect=recipe.crop_aspect, flip=recipe.flip,
-        erase=recipe.erase, mean=spec.mean, std=spec.std, grey=not spec.color, randaugment=RandAugment() if recipe.randaugment else None,
+        erase=recipe.erase, mean=spec.mean, std=spec.std, grey=not spec.color,
+        randaugment=RandAugment() if recipe.randaugment else None,
     )  # fmt: skip
 
 

@@ -1,0 +1,153 @@
+"""`mien finetune --train-on A --test-on B`: runs, scores, the matrix, and what is refused before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mien.cli.main import run
+from mien.corpora._record import CorpusRecord
+from mien.data.manifest import Manifest
+from mien.data.shards import read_contract, write_contract
+from mien.encoders.tpsbt import TPSBTConfig
+from mien.protocols.label_map import Tables, between, read_label_map, read_tables
+from mien.recipes.cross import cross
+from mien.recipes.folds import Init
+from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe
+from mien.train.loop import TrainConfig
+from mien.types import Geometry, UserError
+from tests.conftest import write_shards
+
+ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
+RECIPE = ClassifyRecipe(
+    num_frames=8, stride=1, randaugment=False, mixup=0.0, cutmix=0.0, train=TrainConfig(batch_size=4, steps=2, workers=0)
+)  # fmt: skip
+START = Init(encoder=ENCODER, size=32, device="cpu")
+OTHER_NAMES = {"left": "l", "right": "r"}
+TABLES: Tables = {
+    "ours": {"left": "to the left", "right": "to the right"},
+    "crema-d": {"l": "to the left", "r": "to the right", "u": "up"},
+}
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("cross") / "ours", num_clips=12, num_frames=10)
+
+
+@pytest.fixture(scope="module")
+def theirs(ours: Path) -> Path:
+    """The same clips under other names, as of CREMA-D: fold 1 is trained on one half of the people; one clip is "u"."""
+    root = ours.parent / "theirs"
+    root.mkdir()
+    os.symlink(ours / "shards", root / "shards")
+    rows = Manifest.read(ours).rows()
+    for i, row in enumerate(rows):
+        fold = "test" if row["subject"] in ("s2", "s3") else "train"
+        row |= {"label": "u" if i == 11 else OTHER_NAMES[row["label"]], "split": None, "fold_1": fold, "fold_2": "test"}
+    Manifest.from_rows(rows).write(root)
+    write_contract(root, read_contract(ours))
+    CorpusRecord("crema-d", classes=("l", "r", "u")).write(root)
+    return root
+
+
+def test_a_matrix_of_two_corpora(ours: Path, theirs: Path, tmp_path: Path):
+    out = tmp_path / "matrix"
+    path = cross(RECIPE, FinetuneData(), [ours, theirs], [ours, theirs], out, TABLES, "1", START)
+    lines = path.read_text().splitlines()
+    assert lines[2] == "| trained on | ours | crema-d |"
+    assert [line.split("|")[1].strip() for line in lines[4:6]] == ["ours", "crema-d"]
+    assert "| - |" not in path.read_text()
+    assert len((out / "matrix.csv").read_text().splitlines()) == 3
+    result = json.loads((out / "ours" / "on-crema-d" / "evaluation.json").read_text())
+    assert (result["num_videos"], result["left_out"]) == (5, {"u": 1})
+    assert result["names"] == ["to the left", "to the right"]
+    assert result["split"] == "fold_1=test"
+    info = json.loads((out / "crema-d" / "experiment.json").read_text())["resolved"]["data"]
+    assert (info["split"], info["clips"]) == ("fold_1", 6)
+    within = json.loads((out / "crema-d" / "on-crema-d" / "evaluation.json").read_text())
+    assert (within["num_videos"], within["names"]) == (6, ["l", "r", "u"])  # of its own classes
+
+    made = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.suffix in (".safetensors", ".json")}
+    (out / "ours" / "on-crema-d" / "evaluation.json").unlink()
+    cross(RECIPE, FinetuneData(), [ours, theirs], [ours, theirs], out, TABLES, "1", START)
+    again = {p: p.stat().st_mtime_ns for p in made}
+    assert {p for p in made if made[p] != again[p]} == {out / "ours" / "on-crema-d" / "evaluation.json"}
+    renamed: Tables = {s: {k: v and v.replace("to the ", "") for k, v in t.items()} for s, t in TABLES.items()}
+    cross(RECIPE, FinetuneData(), [ours], [theirs], out, renamed, "1", START)
+    result = json.loads((out / "ours" / "on-crema-d" / "evaluation.json").read_text())
+    assert result["names"] == ["left", "right"]  # another map, another score
+
+
+def test_a_pair_has_the_classes_that_both_have(tmp_path: Path):
+    table = between(TABLES, "ours", "crema-d")
+    assert table.data == {"l": "to the left", "r": "to the right", "u": None}
+    assert table.model == TABLES["ours"]
+    file = tmp_path / "map.csv"
+    lines = [f"{side},{name},{c}" for side, names in TABLES.items() for name, c in names.items()]
+    file.write_text("\n".join(["side,name,class", *lines]) + "\n")
+    assert read_tables(file) == TABLES
+    with pytest.raises(UserError, match="has ours, crema-d: give the tables data and model"):
+        read_label_map(file)
+    with pytest.raises(UserError, match="no table of dfew"):
+        between(TABLES, "dfew", "ours")
+
+
+def test_what_cannot_be_scored_is_said_before_anything_is_trained(ours: Path, theirs: Path, tmp_path: Path):
+    def refused(
+        words: str,
+        recipe: TaskRecipe = RECIPE,
+        sources=(ours,),
+        targets=(theirs,),
+        tables: Tables | None = None,
+        fold="1",
+    ):
+        with pytest.raises(UserError, match=words):
+            cross(recipe, FinetuneData(), sources, targets, tmp_path / "run", tables, fold, START)
+        assert not (tmp_path / "run").exists()
+
+    refused("crema-d has the classes l, r, u, ours left, right: say with --label-map")
+    refused("no table of crema-d", tables={"ours": TABLES["ours"]})
+    refused("says nothing of data u", tables=TABLES | {"crema-d": {"l": "to the left", "r": "to the right"}})
+    refused("fewer than two classes", tables=TABLES | {"crema-d": {"l": "a", "r": "b", "u": "c"}})
+    refused("each corpus once", sources=(ours, ours))
+    refused("folds 1 to 5", fold="7", tables=TABLES)
+    refused("protocols of .* none of this recipe's kind", recipe=RegressRecipe())
+    other = tmp_path / "boxes"
+    other.mkdir()
+    os.symlink(ours / "shards", other / "shards")
+    Manifest.read(ours).write(other)
+    write_contract(other, replace(read_contract(ours), geometry=Geometry(crop="box", margin=0.3)))
+    refused("crop geometry differs", targets=(other,))
+    path = cross(RECIPE, FinetuneData(), [ours], [other], tmp_path / "run", None, "1", START, allow_mismatch=True)
+    assert "boxes" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--train-on OURS", "--train-on and --test-on belong together"),
+        ("--train-on OURS --test-on OURS --data OURS", "leave them out"),
+        ("--data OURS --label-map map.json", "--label-map belongs to --train-on"),
+        ("--data OURS --allow-contract-mismatch", "belongs to --train-on"),
+        ("--target label", "give --data SHARDS"),
+        ("--train-on OURS --test-on OURS --label-map nowhere.json", "nowhere.json: no such file"),
+    ],
+)
+def test_bad_options_are_one_line(words: str, says: str, ours: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["finetune", "classify", "--out", "new", *words.replace("OURS", str(ours)).split()]) == 2
+    errors = capsys.readouterr().err.strip()
+    assert says in errors
+    assert "\n" not in errors
+
+
+def test_the_command(ours: Path, theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "map.json").write_text(json.dumps(TABLES))
+    words = f"finetune classify --train-on {ours} --test-on {ours} {theirs} --label-map {tmp_path}/map.json"
+    words += f" --out {tmp_path}/x --steps 1 --batch-size 2 --workers 0 --num-frames 8 --size 32 --device cpu --mixup 0 --cutmix 0"
+    assert run(words.split()) == 0
+    assert "| trained on | ours | crema-d |" in capsys.readouterr().out
