@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mien.data.view import View
+from torch import Tensor
+
+from mien.data.view import Transform, View
 from mien.types import Learner
 
 
@@ -13,6 +15,14 @@ class Method(Learner, Protocol):
 
     def views(self) -> dict[str, View]:
         """What the loader must produce, by name."""
+        ...
+
+    def plain_augment(self) -> Transform:
+        """How clips are made ready for `features`: nothing random."""
+        ...
+
+    def features(self, clip: Tensor) -> Tensor:
+        """What is kept of normalised clips ``[B, C, T, H, W]``: ``[B, D]``, or ``[B, T, D]`` of each frame."""
         ...
 
     def held_out_views(self) -> dict[str, View]:

@@ -118,8 +118,12 @@ class MaskedAutoencoder(nn.Module):
     def held_out_views(self) -> dict[str, View]:
         """Without random crops."""
         c = self.config
-        augment = Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
-        return {"clip": View(c.num_frames, c.stride, "pretrain", augment, c.mask())}
+        return {"clip": View(c.num_frames, c.stride, "pretrain", self.plain_augment(), c.mask())}
+
+    def plain_augment(self) -> Augment:
+        """Resize and normalise: what features are looked at with."""
+        c = self.config
+        return Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
 
     def visible(self, out: EncoderOutput) -> Tensor:
         """What of the encoder's output is decoded: of a pyramid, all stages added up."""
@@ -137,6 +141,10 @@ class MaskedAutoencoder(nn.Module):
             ValueError: with `keep`, a clip of another size than the method's, or positions that are none (`checked`).
         """
         return self._encode(clip, None if keep is None else self.checked(clip, keep))
+
+    def features(self, clip: Tensor) -> Tensor:
+        """Mean over the tokens after the last norm, nothing masked: ``[B, D]``."""
+        return self.encode(clip).mean(dim=1)
 
     def reconstruct(self, clip: Tensor, keep: Tensor) -> Tensor:
         """The decoder's prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes in raster order: normalised pixels, in

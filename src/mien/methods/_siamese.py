@@ -68,10 +68,6 @@ class SiameseConfig:
             tuple(looks), tuple(looks.values()), mean=self.mean, std=self.std, grey=self.encoder.channels == 1
         )  # fmt: skip
 
-    def plain(self) -> Augment:
-        """What features are looked at with: no crop, no change of colour."""
-        return Augment(size=self.size, mean=self.mean, std=self.std, grey=self.encoder.channels == 1)
-
 
 @dataclass(frozen=True)
 class TwoViewConfig(SiameseConfig):
@@ -135,6 +131,11 @@ class Siamese(nn.Module):
     def held_out_views(self) -> dict[str, View]:
         """The same: without its augmentation the task would be another."""
         return self.views()
+
+    def plain_augment(self) -> Augment:
+        """Resize and normalise: what features are looked at with."""
+        c = self.config
+        return Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
 
     def kept(self) -> Branch:
         """The branch whose encoder is kept."""

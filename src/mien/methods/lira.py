@@ -117,7 +117,11 @@ class LiRA(nn.Module):
 
     def held_out_views(self) -> dict[str, View]:
         """The middle of the frame, not mirrored."""
-        return {"clip": self._view(LipCrop(self.config.size, self.config.crop, False, 0.0, **self._colors()))}
+        return {"clip": self._view(self.plain_augment())}
+
+    def plain_augment(self) -> LipCrop:
+        """The middle of the frame, normalised: what features are looked at with."""
+        return LipCrop(self.config.size, self.config.crop, False, 0.0, **self._colors())
 
     def _colors(self) -> dict[str, Any]:
         c = self.config
@@ -130,9 +134,12 @@ class LiRA(nn.Module):
 
     def predict(self, clip: Tensor) -> Tensor:
         """Normalised clip ``[B, C, T, H, W]`` to the normalised targets of its frames, ``[B, T, K]``."""
+        return self.head(self.conformer(self.embed(self.features(clip))))
+
+    def features(self, clip: Tensor) -> Tensor:
+        """What is kept of each frame: the encoder's mean over space, ``[B, T, D]``."""
         out = self.encoder(clip)
-        frames = out.tokens.unflatten(1, (out.grid[0], -1)).mean(dim=2)
-        return self.head(self.conformer(self.embed(frames)))
+        return out.tokens.unflatten(1, (out.grid[0], -1)).mean(dim=2)
 
     def targets(self, sound: Tensor, heard: Tensor) -> Tensor:
         """int16 ``[B, S]`` and bool ``[B, T]`` to normalised float32 ``[B, T, K]``; in training, running statistics move on."""

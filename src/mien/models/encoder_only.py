@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mien.encoders._table import EncoderConfig
 from mien.encoders.resnet import ResNetConfig
+from mien.transforms.augment import Augment
 from mien.types import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -39,6 +40,11 @@ class EncoderOnly(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         return self.encoder(clip).tokens
+
+    def plain_augment(self) -> Augment:
+        """Resize and normalise."""
+        c = self.config
+        return Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
 
     def features(self, clip: Tensor) -> Tensor:
         """Mean of the tokens, ``[B, D]``."""

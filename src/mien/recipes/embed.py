@@ -22,11 +22,9 @@ from mien.data.manifest import Manifest
 from mien.data.select import rates_differ
 from mien.data.shards import Shards
 from mien.data.view import View
-from mien.methods._masked import MaskedAutoencoder
 from mien.models import ModelFolder
 from mien.recipes.pretrain import check_store
 from mien.rng import generator
-from mien.transforms.augment import Augment
 from mien.types import LabelSpec, UserError, require
 
 COLUMNS = ("clip_id", "source", "track", "subject", "split")
@@ -38,30 +36,22 @@ GREY = "0.8"
 def view_of(folder: ModelFolder, rows: Manifest) -> tuple[View, int]:
     """How evaluation looks at clips of these rows, and at how many places of each."""
     model: Any = folder.model
-    if isinstance(model, MaskedAutoencoder):
-        c = model.config
-        augment = Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
-        period, frames, stride, views = folder.provenance.frame_period_s, c.num_frames, c.stride, VIEWS
-    else:
+    if hasattr(model, "spec"):
         s: LabelSpec = model.spec
-        augment, period, frames, stride, views = (
-            model.plain_augment(),
-            s.frame_period_s,
-            s.num_frames,
-            s.stride,
-            s.views,
-        )
+        period, views = s.frame_period_s, s.views
+        frames, stride = s.num_frames, s.stride
+    else:
+        c = model.config
+        period, frames, stride, views = folder.provenance.frame_period_s, c.num_frames, c.stride, VIEWS
     by_time = period is not None and rates_differ(rows, 1 / period)
-    return View(frames, stride, "test", augment, frame_period_s=period if by_time else None), views
+    return View(frames, stride, "test", model.plain_augment(), frame_period_s=period if by_time else None), views
 
 
 def extractor(model: Any) -> Callable[[Tensor], Tensor]:
-    """Clips ``[B, C, T, H, W]`` to features ``[B, D]``: what a supervised model's head sees (its mean over frames, where it sees
-    each), or the mean over a pre-training model's tokens after the last norm, nothing masked."""
-    read = model.encode if isinstance(model, MaskedAutoencoder) else model.features
+    """Clips ``[B, C, T, H, W]`` to features ``[B, D]``: the learner's own, their mean over frames where it sees each."""
 
     def call(clip: Tensor) -> Tensor:
-        features = read(clip)
+        features = model.features(clip)
         return features if features.ndim == 2 else features.mean(dim=1)
 
     return call
@@ -73,7 +63,7 @@ def check_crops(folder: ModelFolder, shards: Shards, allow_mismatch: bool) -> st
     Raises:
         UserError: the crops do not serve the model.
     """
-    if not isinstance(folder.model, MaskedAutoencoder):
+    if hasattr(folder.model, "spec"):
         return check_contract(folder.config.spec, shards.contract, allow_mismatch)
     check_store(shards, folder.config)
     known = {c.geometry.hash for c in folder.provenance.contracts}
@@ -89,12 +79,15 @@ def embed_rows(
     view, num_views = view_of(folder, rows)
     views, model = {"clip": view}, folder.model.eval().to(device)
     features = extractor(model)
-    total = np.zeros((len(rows), folder.config.encoder.dim), np.float32)
+    total: np.ndarray | None = None
     loader = EvalLoader(ClipSet(shards, rows), views, batch_size, num_views=num_views, workers=workers)
     with torch.inference_mode():
         for batch in loader:
             ready = prepare_batch(batch, views, device)
-            np.add.at(total, batch["index"].numpy(), features(ready["clip"]).float().cpu().numpy() / num_views)
+            found = features(ready["clip"]).float().cpu().numpy() / num_views
+            total = np.zeros((len(rows), found.shape[1]), np.float32) if total is None else total
+            np.add.at(total, batch["index"].numpy(), found)
+    assert total is not None, "a ClipSet has rows"
     return total
 
 

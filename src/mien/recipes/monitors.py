@@ -40,7 +40,7 @@ def monitor(
     chosen = _some(rows)
     used = [(s, m) for s, m in zip(shards, chosen, strict=True) if len(m)]
     c = learner.config
-    views = {"clip": View(c.num_frames, c.stride, "test", c.plain())}
+    views = {"clip": View(c.num_frames, c.stride, "test", learner.plain_augment())}
     loader = EvalLoader(ClipSet([s for s, _ in used], [m for _, m in used]), views, batch_size, strict=False)
     labels, people = _labels([row for _, m in used for row in m.rows()])
     warned: list[str] = []

@@ -174,6 +174,10 @@ class SequenceTask(nn.Module):
         B, _, D = out.tokens.shape
         return per_frame(out.tokens.reshape(B, out.grid[0], -1, D).mean(2), clip.shape[2])
 
+    def features(self, clip: Tensor) -> Tensor:
+        """What the heads see of a clip by itself, ``[B, T, H]``."""
+        return self.recurrent(self.frame_features(clip))[0]
+
     def recurrent(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Features ``[B, T, D]`` to what the heads see ``[B, T, H]``, and the state after the last frame."""
         hidden, after = self.gru(features, state)
@@ -205,7 +209,7 @@ class SequenceTask(nn.Module):
         return torch.stack(columns, dim=-1)
 
     def outputs(self, clip: Tensor) -> Tensor:
-        return self.values_of(self.recurrent(self.frame_features(clip))[0])
+        return self.values_of(self.features(clip))
 
     def forward(self, batch: Tensor | dict[str, Any]) -> Any:
         """A clip gives numbers; a batch of the loader the loss."""
