@@ -30,8 +30,8 @@ EYE, NOSE, MOUTH = (0.36, 0.40), (0.50, 0.56), (0.385, 0.685)
 EYE_DISTANCE = 1 - 2 * EYE[0]
 LATTICE = 40
 """Side of a basis field. A Gaussian of 0.05 of the picture is drawn with an error below 4 % of its height."""
-FOLD = 0.7
-"""Steepest shift, pixels per pixel: from 1 on the picture folds."""
+FOLD = 0.9
+"""Steepest change of the shift, pixels per pixel (Frobenius norm of its derivative): below 1 the picture cannot fold."""
 
 
 class Point(NamedTuple):
@@ -155,7 +155,8 @@ class Warp:
         basis = basis_fields(self.layout == "grid", self.margin, coefficients.device)
         shifts = (coefficients.flatten(1) @ basis).reshape(-1, 2, LATTICE, LATTICE)
         per_cell = LATTICE / 2 - 0.5  # cells in half a picture side
-        steepest = torch.stack([shifts.diff(dim=d).abs().flatten(1).amax(1) for d in (2, 3)]).amax(0) * per_cell
+        across, down = shifts.diff(dim=3)[:, :, :-1], shifts.diff(dim=2)[:, :, :, :-1]
+        steepest = (across.square() + down.square()).sum(1).flatten(1).amax(1).sqrt() * per_cell
         return shifts * (FOLD / steepest.clamp(min=FOLD)).reshape(-1, 1, 1, 1)
 
 
@@ -200,8 +201,8 @@ def _bumps(points: tuple[Point, ...], place: np.ndarray) -> np.ndarray:
 
 
 def _face_envelope(place: np.ndarray) -> np.ndarray:
-    """1 over the features, 0 from the outline on: an ellipse from the hairline to below the lower lip."""
-    radius = np.hypot((place[..., 0] - 0.5) / 0.33, (place[..., 1] - 0.53) / 0.38)
+    """1 over the features, 0 from the outline on, an oval with broad temples from the hairline to the chin."""
+    radius = np.cbrt(np.abs((place[..., 0] - 0.5) / 0.33) ** 3 + np.abs((place[..., 1] - 0.53) / 0.38) ** 3)
     return _smooth((1 - radius) / 0.3)
 
 
