@@ -198,7 +198,7 @@ def test_frozen_stages_change_no_names(config):
         ({"channels": 2}, "2 channels"),
     ],
 )
-def test_values_that_no_encoder_can_have(values: dict[str, int], says: str):
+def test_values_that_no_encoder_can_have(values: dict[str, Any], says: str):
     for kind in (ResNetConfig, LipReadingConfig):
         with pytest.raises(UserError, match=says):
             kind(**values)

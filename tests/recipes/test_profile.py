@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from mien.cli.main import run
-from mien.recipes.profile import BILLION, MILLION, Variant, agrees, mae_dfer_tables, profile, svfap_tables, variants
+from mien.recipes.profile import (
+    BILLION,
+    MILLION,
+    Variant,
+    agrees,
+    mae_dfer_tables,
+    profile,
+    rows,
+    svfap_tables,
+    variants,
+)
 
 PRINTED = [*svfap_tables(), *mae_dfer_tables()]
 
@@ -97,6 +107,26 @@ def test_latency_is_measured(capsys):
     row = profile(variants()["svfap-micro"])
     assert row.latency_s is not None
     assert 0 < row.latency_s < 60
+    assert 0 < (profile(rows()["srp-resnet18"]).latency_s or 0) < 60
+
+
+# official.md 8.2 and 9.2. Multiply-adds by hand: ResNets have the widely published 1.814 and 4.089 G less the classifier's, and
+# 2 per element of what passes a BatchNorm. The published front end's 69.694 G hold its average pooling too, 0.001 G.
+PARTS = {
+    "resnet18": (11_176_512, 1.81356 + 2 * 2.483712e-3),
+    "resnet50": (23_508_032, 4.087136 + 2 * 11.113984e-3),
+    "srp-resnet18": (787_456, ((36 * 512 + 9 * 256) * 256 * 4 + 2 * 45 * 256) / 1e9),
+    "srp-resnet50": (2_360_320, ((36 * 2048 + 9 * 256) * 256 * 4 + 2 * 45 * 256) / 1e9),
+    "lipreading-resnet18": (11_182_784, 69.694 - 200 * 9 * 512 / 1e9),
+    "lipreading-resnet18-prelu": (11_186_688, 69.694 - 200 * 9 * 512 / 1e9),
+}
+
+
+def test_rows_of_parts(capsys):
+    assert run(["profile", *PARTS, "--json", "--no-latency"]) == 0
+    for row, (name, (params, flops)) in zip(json.loads(capsys.readouterr().out), PARTS.items(), strict=True):
+        assert (row["name"], row["params"], row["flops_pretrain"], row["latency_s"]) == (name, params, None, None)
+        assert row["flops"] / BILLION == pytest.approx(flops, abs=6e-4)
 
 
 def test_an_unknown_row_is_the_users_error(capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien.encoders.lgi_former import LGIFormerConfig
+from mien.encoders.lip_reading import LipReadingConfig, lip_reading
+from mien.encoders.resnet import resnet18, resnet50
 from mien.encoders.tpsbt import tpsbt_base, tpsbt_small
+from mien.layers.spatial_reserve import SpatialReserve
+from mien.methods._masked import MaskedConfig
 from mien.methods._table import MethodConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
@@ -30,11 +34,23 @@ def _layer_norm_flop(input_shape: Any, *args: Any, out_shape: Any = None, **kwar
     return 2 * 5 * torch.Size(input_shape).numel()
 
 
+def _batch_norm_flop(input_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
+    return 2 * 2 * torch.Size(input_shape).numel()  # fvcore's 2 per element in evaluation mode
+
+
+NORMS = {
+    torch.ops.aten.native_layer_norm: _layer_norm_flop,
+    torch.ops.aten.native_batch_norm: _batch_norm_flop,
+    torch.ops.aten.native_batch_norm.default: _batch_norm_flop,  # or the counter takes it apart into what it does not count
+}
+
+
 def count_flops(call: Callable[[], Any]) -> int:
-    """FLOPs of one call with a multiply-add as one: matrix products (attention's too), convolutions and 5 per element of a
-    LayerNorm; no softmax, GELU or additions (fvcore's rules, official.md 7). Run it on the meta device: nothing is computed.
+    """FLOPs of one call with a multiply-add as one: matrix products (attention's too), convolutions, 5 per element of a LayerNorm
+    and 2 of a BatchNorm; no softmax, activations or additions (fvcore's rules, official.md 7). Run it on the meta device:
+    nothing is computed.
     """
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.native_layer_norm: _layer_norm_flop})
+    counter = FlopCounterMode(display=False, custom_mapping=NORMS)
     with counter, torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
         call()
     return counter.get_total_flops() // 2
@@ -67,6 +83,16 @@ class Variant:
         method = self.method
         spec = LabelSpec(SEVEN, num_frames=method.num_frames, size=method.size)
         return ClassifyConfig(spec, method.encoder, pool=method.encoder.pools[0])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row of a part that several methods and tasks share, without a classifier: an encoder, a pooling."""
+
+    name: str
+    module: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    """Of its input."""
 
 
 @dataclass(frozen=True)
@@ -151,16 +177,36 @@ def variants() -> dict[str, Variant]:
     return rows | {name: Variant(name, recipe().method) for name, recipe in RECIPES.items() if name not in rows}
 
 
-def chosen(names: Sequence[str]) -> list[Variant]:
+RESNET_MAP = 7  # rows and columns of the last map of a ResNet at 224 pixels
+
+
+def _parts() -> Iterator[Part]:
+    """Counts to compare with are those of official.md 8.2 and 9.2."""
+    for depth, encoder in ((18, resnet18()), (50, resnet50())):
+        grid = RESNET_MAP, RESNET_MAP
+        yield Part(f"resnet{depth}", encoder.build, (1, 3, 1, 224, 224))
+        yield Part(f"srp-resnet{depth}", partial(SpatialReserve, encoder.dim, grid), (1, RESNET_MAP**2, encoder.dim))
+    yield Part("lipreading-resnet18", lip_reading().build, (1, 1, 200, 96, 96))
+    yield Part("lipreading-resnet18-prelu", LipReadingConfig("prelu").build, (1, 1, 200, 96, 96))
+
+
+def rows() -> dict[str, Variant | Part]:
+    """All rows of the table, by name."""
+    return {**variants(), **{part.name: part for part in _parts()}}
+
+
+def chosen(names: Sequence[str]) -> list[Variant | Part]:
     """The rows of these names (all without one). Raises UserError for a name that is none."""
-    table = variants()
+    table = rows()
     if unknown := [name for name in names if name not in table]:
         raise UserError(f"no row {', '.join(unknown)}; there are: {', '.join(table)}")
     return [table[name] for name in names or table]
 
 
-def profile(variant: Variant, latency: bool = True) -> Profile:
+def profile(variant: Variant | Part, latency: bool = True) -> Profile:
     """Counts without computing anything and, if wanted, the seconds of a forward pass."""
+    if isinstance(variant, Part):
+        return _profile_part(variant, latency)
     params, flops = _counts(variant.classifier)
     return Profile(
         variant.name, variant.paper, variant.table, params, flops, _pretrain_flops(variant.method),
@@ -178,18 +224,30 @@ def _counts(config: ClassifyConfig) -> tuple[int, int]:
 @lru_cache
 def _pretrain_flops(config: MethodConfig) -> int:
     """Of the whole forward pass, decoder included, on one masked clip."""
+    assert isinstance(config, MaskedConfig), "rows with a method are masked autoencoders"
     with torch.device("meta"):
         model = config.build().eval()
         keep = torch.zeros(1, config.mask().num_visible, dtype=torch.int64)
     return count_flops(lambda: model.reconstruct(meta_clip(config.size, config.num_frames), keep))
 
 
+def _profile_part(part: Part, latency: bool) -> Profile:
+    with torch.device("meta"):
+        module = part.module().eval()
+    flops = count_flops(lambda: module(torch.zeros(part.shape, device="meta")))
+    seconds = _seconds(part.module(), part.shape) if latency else None
+    return Profile(part.name, None, None, count_parameters(module), flops, None, None, None, None, seconds)
+
+
 @lru_cache
-def _latency(config: ClassifyConfig, repeats: int = 3) -> float:
+def _latency(config: ClassifyConfig) -> float:
+    return _seconds(config.build(), (1, 3, config.spec.num_frames, config.spec.size, config.spec.size))
+
+
+def _seconds(model: nn.Module, shape: tuple[int, ...], repeats: int = 3) -> float:
     """Best of a few forward passes of one clip, on a GPU if there is one; in float32."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = config.build().eval().to(device)
-    clip = torch.zeros(1, 3, config.spec.num_frames, config.spec.size, config.spec.size, device=device)
+    model, clip = model.eval().to(device), torch.zeros(shape, device=device)
 
     def once() -> float:
         start = time.perf_counter()
