@@ -1,0 +1,115 @@
+"""The pure parts of runs/ss_vaerr.py: `pytest tests/test_ss_vaerr.py`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cells import folder
+from ss_vaerr import (
+    PAPER_II,
+    PAPER_III,
+    PAPER_IV,
+    TABLES,
+    TARGETS,
+    Cell,
+    Pretext,
+    between,
+    cells_of,
+    jobs,
+    lines_of,
+    recipe_of,
+    scores,
+    section,
+    sums_of,
+)
+
+from mien.evaluate.values import concordance
+from mien.recipes.pretrain import RECIPES
+from mien.recipes.sequence import TABLE_III, TABLE_IV
+
+
+def write_predictions(path: Path, noise: float, seed: int = 0) -> dict[str, np.ndarray]:
+    """Twenty people of 50 frames; what is predicted is the truth and noise."""
+    rng = np.random.default_rng(seed)
+    truth = np.random.default_rng(99).uniform(-1, 1, (1000, 2)).cumsum(0) % 1
+    columns = {"subject": np.repeat([f"p{k}" for k in range(20)], 50)}
+    for k, name in enumerate(TARGETS):
+        columns |= {f"true_{name}": truth[:, k], f"predicted_{name}": truth[:, k] + rng.normal(0, noise, 1000)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return columns
+
+
+def finish(cell: Cell, out: Path, noise: float) -> None:
+    write_predictions(folder(cell, out) / "run" / "evaluation" / "predictions.parquet", noise, cell.seed)
+    (folder(cell, out) / "done.json").write_text(json.dumps({}))
+
+
+def test_every_row_of_the_papers_tables_is_a_cell():
+    pretexts = {(c.start, c.frozen) for c in cells_of("pretexts")}
+    assert set(PAPER_II) <= pretexts
+    assert len(cells_of("pretexts")) == 36
+    assert set(PAPER_III) == set(TABLE_III) == {c.loss for c in cells_of("losses")}
+    assert set(PAPER_IV) == set(TABLE_IV) == {c.augment for c in cells_of("augmentations")}
+    printed = [*PAPER_II.values(), *(t for pair in PAPER_III.values() for t in pair), *PAPER_IV.values()]
+    assert all(len(text.split()) == 4 for text in printed)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_recipes_of_all_cells_build_and_what_is_needed_comes_first(table):
+    order = jobs(table)
+    places = {job: i for i, job in enumerate(order)}
+    for cell in cells_of(table):
+        recipe_of(cell)
+        assert cell.needs is None or places[cell.needs] < places[cell]
+    assert len({job.name for job in order}) == len(order)
+    starts = [job for job in order if isinstance(job, Pretext)]
+    assert {job.start for job in starts} == ({"lira", "byol", "dino"} if table == "pretexts" else {"lira"})
+
+
+def test_pretexts_share_the_encoder_of_the_cells_from_scratch():
+    from ss_vaerr import PRETRAIN
+
+    from mien.encoders.lip_reading import lip_reading_micro
+
+    for recipe, _ in PRETRAIN.values():
+        assert RECIPES[recipe]().method.encoder == lip_reading_micro()
+
+
+def test_scores_are_the_concordance_of_all_frames(tmp_path: Path):
+    columns = write_predictions(tmp_path / "a.parquet", 0.2)
+    found = scores(sums_of(tmp_path / "a.parquet")[None])
+    for name, score in zip(TARGETS, found, strict=True):
+        assert score.mean == pytest.approx(concordance(columns[f"true_{name}"], columns[f"predicted_{name}"])["ccc"])
+        assert score.low < score.mean < score.high
+    write_predictions(tmp_path / "b.parquet", 0.6, 1)
+    both = [sums_of(tmp_path / f"{n}.parquet")[None] for n in "ab"]
+    assert all(s.low > 0.1 and s.apart for s in scores(*both))
+    assert all(s.low == s.mean == s.high == 0 and not s.apart for s in scores(both[0], both[0]))
+    assert scores(np.concatenate(both))[0].mean == pytest.approx(np.mean([scores(b)[0].mean for b in both]))
+
+
+def test_tables_mark_what_is_unfinished(tmp_path: Path):
+    finish(Cell("scratch"), tmp_path, 0.5)
+    finish(Cell("lira"), tmp_path, 0.1)
+    lines = {line.split(" | ")[0] + line.split(" | ")[1]: line for line in lines_of("pretexts", tmp_path)[2:]}
+    assert "unfinished" not in lines["| LiRAfine-tuned"]
+    assert lines["| LiRAfine-tuned"].count(" *") == 2
+    assert ".678 .737 .630 .607" in lines["| LiRAfine-tuned"]
+    assert "unfinished | unfinished | 0" in lines["| DINO-ResNetfine-tuned"]
+    assert "2 of 36 cells" in section("pretexts", tmp_path, 90, 2)
+    finish(replace(Cell("lira"), loss="mse"), tmp_path, 0.1)
+    assert sum("unfinished" in line for line in lines_of("losses", tmp_path)) == 14
+
+
+def test_the_page_keeps_what_is_not_between_the_markers():
+    page = "a\n<!-- losses: written by runs/ss_vaerr.py -->\nold\n<!-- losses: end -->\nb\n"
+    assert between(page, "losses", "new") == page.replace("old", "new")
+    with pytest.raises(SystemExit, match="no markers of pretexts"):
+        between(page, "pretexts", "new")
