@@ -217,7 +217,7 @@ def pretrain(
                 contracts=before.contracts + tuple(s.contract for s in shards), init=start.hash if start else "",
                 training_data=origin if not start or before.training_data == origin else "mixed",
                 data=before.data + tuple(info["hashes"]), recipe=name, experiment=open_run(out, name, recipe, info),
-                frame_period_s=frame_period_s(train),
+                frame_period_s=next((v.frame_period_s for v in views.values() if v.frame_period_s), frame_period_s(train)),
                 metrics={k: v for e in evaluators for k, v in e.call(learner).items()},
             )  # fmt: skip
             save_model(out / "model", learner, recipe.method, provenance)
