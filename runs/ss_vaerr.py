@@ -32,7 +32,7 @@ TABLES: tuple[Table, ...] = ("pretexts", "losses", "augmentations")
 TARGETS = ("arousal", "valence")
 SEEDS = (0, 1, 2)
 
-CLIPS, SUBJECTS, CLIP_FRAMES, FPS = 360, 120, 100, 25
+CLIPS, SUBJECTS, CLIP_FRAMES, FPS = 240, 120, 100, 25
 # The inner 60 % of the usual crop (brows to chin), as in the ablations: what a micro model can see in minutes (docs/lab.md).
 MARGIN, SIZE, CROP = -0.2, 64, 54
 # Steps that cost every pretext about the same processor time: 400 frames a step for LiRA, 128 in two views for BYOL, 128 in two

@@ -275,5 +275,5 @@ def single_frames() -> ClassifyRecipe:
 
 
 RECIPES: dict[str, TaskRecipe] = {
-    "classify": ClassifyRecipe(), "regress": RegressRecipe(), "frames": single_frames(),
+    "classify": ClassifyRecipe(), "regress": RegressRecipe(), "frames": single_frames(), "sequence": SequenceRecipe(),
 }  # fmt: skip
