@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe,
 from mien.train.loop import TrainConfig
 from tests.corpora.dimensional import (
     prepared,
+    video,
     write_aff_wild2,
     write_avcaffe,
     write_first_impressions,
@@ -37,7 +39,9 @@ TPSBT = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 CLASSIFY = ClassifyRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
 REGRESS = RegressRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
 FRAMES = replace(single_frames(), size=96, test_resize=108, frames=FrameSampling(every=2), train=TRAIN)
-SEQUENCE = SequenceRecipe(num_frames=8, gru_hidden=8, w_ccc=(0.5,), w_ncce=(0.5,), num_classes=5, delay_s=0.08, train=TRAIN)
+SEQUENCE = SequenceRecipe(
+    num_frames=8, gru_hidden=8, w_ccc=(0.5,), w_ncce=(0.5,), num_classes=5, delay_s=0.08, train=TRAIN
+)
 LIPS = LipReadingConfig(width=4)
 PEOPLE = ("P45", "P46", "P28", "P16")
 TRACKS = ("video1_left", "video1_right", "video2")
@@ -120,3 +124,31 @@ def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
         part, _, target = metric.partition(":")
         one, other = (r["per_target"][target] if target else r for r in (again, columns["strict"]["pooled"]))
         assert one[part] == pytest.approx(other[part])
+
+
+def test_the_timeline_of_a_model_of_single_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Aff-Wild2 by the commands: prepare, finetune, evaluate with smoothing, predict on raw video, the table."""
+    write_aff_wild2(tmp_path / "in", train=TRACKS)
+    clip, shards, out = video(tmp_path / "film.mp4"), tmp_path / "shards", tmp_path / "run"
+    tiny = "--size 96 --test-resize 108 --steps 2 --batch-size 4 --workers 0 --device cpu --encoder byol-micro"
+    commands = [
+        f"prepare --corpus aff-wild2 {tmp_path}/in --out {shards} --size 108 --workers 0",
+        f"finetune frames --protocol aff-wild2-expr --data {shards} --out {out} {tiny} --frozen-stages 1",
+        f"evaluate {out}/fold_1/strict --data {shards} --protocol aff-wild2-expr --smooth-s 0.1 --device cpu",
+        f"predict {clip} --model {out}/fold_1/strict --out {tmp_path}/film --step-s 0.1 --device cpu",
+        f"table aff-wild2-expr {out}",
+    ]
+    for command in commands:
+        assert run(command.split()) == 0, command
+    said = capsys.readouterr().out
+    assert "3 annotated frames without a face got the prediction before them" in said
+    rows = list(csv.DictReader((tmp_path / "film/timeline.csv").read_text().splitlines()))
+    assert [float(r["time_s"]) for r in rows] == pytest.approx([0.1 * k for k in range(len(rows))])
+    assert len(rows) >= 6
+    for row in rows:
+        shares = {name: float(row[f"p_{name}"]) for name in EXPRESSIONS}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+        assert row["label"] == max(shares, key=lambda name: shares[name])
+    assert (tmp_path / "film/report.html").stat().st_size > 10_000
+    smoothed = json.loads((out / "fold_1/strict/model/evaluation/evaluation.json").read_text())
+    assert smoothed["smooth_s"] == 0.1

@@ -112,8 +112,8 @@ def test_what_cannot_be_scored_is_said_before_anything_is_trained(ours: Path, th
 
     refused("crema-d has the classes l, r, u, ours left, right: say with --label-map")
     refused("no table of crema-d", tables={"ours": TABLES["ours"]})
-    refused("says nothing of data u", tables=TABLES | {"crema-d": {"l": "to the left", "r": "to the right"}})
-    refused("fewer than two classes", tables=TABLES | {"crema-d": {"l": "a", "r": "b", "u": "c"}})
+    refused("says nothing of data u", tables={**TABLES, "crema-d": {"l": "to the left", "r": "to the right"}})
+    refused("fewer than two classes", tables={**TABLES, "crema-d": {"l": "a", "r": "b", "u": "c"}})
     refused("each corpus once", sources=(ours, ours))
     refused("folds 1 to 5", fold="7", tables=TABLES)
     refused("protocols of .* none of this recipe's kind", recipe=RegressRecipe())
@@ -148,6 +148,6 @@ def test_bad_options_are_one_line(words: str, says: str, ours: Path, capsys: pyt
 def test_the_command(ours: Path, theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "map.json").write_text(json.dumps(TABLES))
     words = f"finetune classify --train-on {ours} --test-on {ours} {theirs} --label-map {tmp_path}/map.json"
-    words += f" --out {tmp_path}/x --steps 1 --batch-size 2 --workers 0 --num-frames 8 --size 32 --device cpu --mixup 0 --cutmix 0"
+    words += f" --out {tmp_path}/x --steps 1 --batch-size 2 --workers 0 --num-frames 8 --size 32 --device cpu"
     assert run(words.split()) == 0
     assert "| trained on | ours | crema-d |" in capsys.readouterr().out

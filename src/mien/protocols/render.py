@@ -143,6 +143,8 @@ def _ours(protocol: Protocol, path: Path) -> tuple[list[tuple[str, ...]], list[s
         notes.append(f"{name}, {kind} protocol: {column['selection']}.")
         if lost := column["pooled"]["num_failed"]:
             notes.append(f"{name}, {kind} protocol: {lost} could not be predicted and are counted as failures.")
+        if note := _filled(protocol, column):
+            notes.append(f"{name}, {kind} protocol: {note}.")
         if column["missing_folds"]:
             notes.append(f"{name}, {kind} protocol: without {', '.join(column['missing_folds'])}: not comparable yet.")
         if any(f["contract_mismatch"] for f in column["folds"]):
@@ -152,6 +154,16 @@ def _ours(protocol: Protocol, path: Path) -> tuple[list[tuple[str, ...]], list[s
     return rows, notes + (
         [] if result["corpus_checked"] else [f"{name}: the shards do not say that they hold {protocol.corpus}."]
     )
+
+
+def _filled(protocol: Protocol, column: dict[str, Any]) -> str:
+    """What became of annotated frames without a face, where classes of frames are scored."""
+    if protocol.per != "frame" or protocol.kind != "categorical":
+        return ""
+    count = column["pooled"].get("num_filled", 0)
+    if not count:
+        return "annotated frames without a face are left out, or there are none"
+    return f"{count} annotated frames without a face got the prediction before them"
 
 
 def _cell(protocol: Protocol, column: dict[str, Any], metric: str) -> str:
@@ -231,6 +243,9 @@ def plain(path: Path) -> str:
             part = column["pooled"]["per_target"][target] if target else column["pooled"]
             low, high = (number(v, m, protocol.digits) for v in part[f"{name}_95"])
             lines.append(f"  {title_of(m)}: {_cell(protocol, column, m)}, 95 % {low} to {high}")
+        if "pooled" in column and (note := _filled(protocol, column)):
+            lines.append(f"  {note}")
+        unit = "frames" if protocol.per == "frame" and protocol.kind == "categorical" else "videos"
         for f in column.get("folds", ()):
-            lines.append(f"  {f['fold']}: {f['num_videos']} videos, {f['num_failed']} failed; audit: {f['audit']}")
+            lines.append(f"  {f['fold']}: {f['num_videos']} {unit}, {f['num_failed']} failed; audit: {f['audit']}")
     return "\n".join(lines)
