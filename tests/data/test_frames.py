@@ -99,9 +99,9 @@ def test_fixed_is_drawn_once_and_all_is_all(clips: ClipSet):
     fixed = frames(clips, redraw=False)
     assert set(fixed.order(0)) == set(fixed.order(1))
     assert fixed.order(0).tolist() != fixed.order(1).tolist()
-    everything = frames(clips, every=1, oversample=0.0)
+    everything = frames(clips, one_in=1, oversample=0.0)
     assert sorted(everything.order(3)) == list(range(len(everything)))
-    assert np.array_equal(everything.order(3), frames(clips, every=1, oversample=0.0).order(3))
+    assert np.array_equal(everything.order(3), frames(clips, one_in=1, oversample=0.0).order(3))
 
 
 def test_the_oversampling_rule_by_hand(clips: ClipSet):
@@ -109,7 +109,7 @@ def test_the_oversampling_rule_by_hand(clips: ClipSet):
     assert repeats(np.array([8000, 1500, 500]), 0.15).tolist() == [1, 1, 2]
     assert repeats(np.array([9990, 10, 0]), 0.15).tolist() == [1, 13, 1]
     assert repeats(np.array([1, 99]), 0.0).tolist() == [1, 1]
-    items = frames(clips, every=1)
+    items = frames(clips, one_in=1)
     counts = class_counts(clips, "mood", 3)
     listed = np.bincount(items.labels[items.order(0)])
     assert listed.tolist() == (counts * repeats(counts, 0.15)).tolist()
@@ -136,5 +136,5 @@ def test_batches_hold_the_frames_and_their_classes(clips: ClipSet):
 def test_without_annotation_is_one_line(clips: ClipSet):
     with pytest.raises(UserError, match="no per-frame target 'joy' in the shards; there are: mood"):
         FrameSet(clips, ("joy",), FrameSampling(), 0, 3)
-    with pytest.raises(UserError, match="--frames.every 0"):
-        FrameSampling(every=0)
+    with pytest.raises(UserError, match="--one-in 0"):
+        FrameSampling(one_in=0)

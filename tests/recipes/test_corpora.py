@@ -38,7 +38,7 @@ TRAIN = TrainConfig(batch_size=4, steps=2, workers=0)
 TPSBT = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 CLASSIFY = ClassifyRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
 REGRESS = RegressRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
-FRAMES = replace(single_frames(), size=96, test_resize=108, frames=FrameSampling(every=2), train=TRAIN)
+FRAMES = replace(single_frames(), size=96, test_resize=108, frames=FrameSampling(one_in=2), train=TRAIN)
 SEQUENCE = SequenceRecipe(
     num_frames=8, gru_hidden=8, w_ccc=(0.5,), w_ncce=(0.5,), num_classes=5, delay_s=0.08, train=TRAIN
 )

@@ -24,8 +24,8 @@ KEPT = ("clip_id", "frames", "times_s")
 class FrameSampling:
     """Which frames an epoch has, and how often: the rules of the ABAW5 solution."""
 
-    every: int = 10
-    """One frame in so many of each video: those whose number leaves the remainder that was drawn for the video, 1 to every - 1
+    one_in: int = 10
+    """One frame in so many of each video: those whose number leaves the remainder that was drawn for the video, 1 to one less
     (the released code never draws 0). 1 takes all."""
     redraw: bool = True
     """Draw the remainders anew for every epoch, as the paper says; else once, as the released code does."""
@@ -33,8 +33,8 @@ class FrameSampling:
     """Frames of a class with a smaller share than this are listed ceil(sqrt(oversample / share)) times; 0 lists each once."""
 
     def __post_init__(self) -> None:
-        require(self.every >= 1, f"--frames.every {self.every}: give 1 (all frames) or more")
-        require(0 <= self.oversample <= 1, f"--frames.oversample {self.oversample:g}: give a number from 0 to 1")
+        require(self.one_in >= 1, f"--one-in {self.one_in}: give 1 (all frames) or more")
+        require(0 <= self.oversample <= 1, f"--oversample {self.oversample:g}: give a number from 0 to 1")
 
 
 class FrameSet:
@@ -98,7 +98,7 @@ class FrameSet:
         return np.arange(len(self._rows))
 
     def _kept(self, epoch: int) -> np.ndarray:
-        every = self.sampling.every
+        every = self.sampling.one_in
         if every == 1:
             return self._everything()
         rng = generator("remainders", self.seed, epoch if self.sampling.redraw else 0)
