@@ -43,7 +43,7 @@ def monitor(
     views = {"clip": View(c.num_frames, c.stride, "test", learner.plain_augment())}
     loader = EvalLoader(ClipSet([s for s, _ in used], [m for _, m in used]), views, batch_size, strict=False)
     labels, people = _labels([row for _, m in used for row in m.rows()])
-    warned: list[str] = []
+    reasons: list[str | None] = []
 
     def call(module: Any) -> dict[str, float]:
         features, projections = [], []
@@ -53,12 +53,19 @@ def monitor(
                 features.append(module.features(clip).float().cpu().numpy())
                 projections.append(module.projections(clip).float().cpu().numpy())
         values = scores(np.concatenate(features), np.concatenate(projections), labels, people)
-        if where.is_main and not warned and (reason := collapsed(values)):
-            warned.append(reason)
-            Console(stderr=True).print(f"warning: {reason}", soft_wrap=True, highlight=False)
+        reasons.append(collapsed(values))
+        # Networks start with features that hardly differ: only the second look in a row that finds so counts.
+        if where.is_main and _second(reasons):
+            Console(stderr=True).print(f"warning: {reasons[-1]}", soft_wrap=True, highlight=False)
         return values
 
     return Evaluator(every=0, call=call)
+
+
+def _second(reasons: Sequence[str | None]) -> bool:
+    """Whether the last two looks found a collapse, for the first time."""
+    pairs = [bool(a and b) for a, b in zip(reasons, reasons[1:], strict=False)]
+    return bool(pairs) and pairs[-1] and sum(pairs) == 1
 
 
 def scores(
@@ -91,7 +98,7 @@ def collapsed(values: dict[str, float]) -> str | None:
     if not found:
         return None
     return (
-        f"the features have collapsed or never spread: {' and '.join(found)}. "
+        f"the features have collapsed, or never spread: {' and '.join(found)}. "
         "A smaller --optim.lr, a longer warm-up or a larger batch helps; DINO: fewer --method.prototypes, a lower "
         "--method.warmup-temperature"
     )

@@ -1,0 +1,151 @@
+"""Recipes of several views from shards to a model: resumed, started from weights, watched."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mien.cli.main import run
+from mien.data.shards import Shards
+from mien.encoders.resnet import ResNetConfig
+from mien.methods.byol import BYOLConfig
+from mien.methods.contrawarping import ContraWarpingConfig
+from mien.methods.dino import DINOConfig
+from mien.models import load_folder
+from mien.recipes import contrastive, monitors
+from mien.recipes.experiment import PretrainRecipe
+from mien.recipes.pretrain import pretrain
+from mien.train.distributed import World
+from mien.train.log import read_metrics
+from mien.train.loop import TrainConfig
+from mien.train.optim import OptimConfig
+from mien.transforms.contrastive import Look
+from mien.transforms.warp import Warp
+from mien.types import Geometry, UserError
+
+ENCODER = ResNetConfig(width=8)
+LOOK = Look(size=32)
+HEADS: dict[str, Any] = {"projector_hidden": 64, "projection": 16, "predictor_hidden": 64}
+TRAIN = TrainConfig(batch_size=4, steps=6, workers=0, save_every_steps=3, log_every=1, evaluate_every=3)
+OPTIM = OptimConfig("sgd", lr=0.5, min_lr=0.0, weight_decay=1e-4)
+BYOL = PretrainRecipe("byol-micro", BYOLConfig(ENCODER, first=LOOK, second=LOOK, **HEADS), OPTIM, TRAIN)
+WARPING = replace(BYOL, method=ContraWarpingConfig(ENCODER, first=LOOK, second=LOOK, third=LOOK, **HEADS))
+DINO = replace(
+    BYOL,
+    method=DINOConfig(
+        ENCODER, first=LOOK, second=LOOK, local=LOOK, num_local=1, hidden=16, bottleneck=8, prototypes=16,
+        last_layer_frozen=0.6,
+    ),
+)  # fmt: skip
+
+
+def log(out: Path, name: str) -> dict[int, float]:
+    return {r["step"]: r[name] for r in read_metrics(out / "metrics.jsonl") if name in r}
+
+
+@pytest.mark.parametrize("recipe", [WARPING, DINO], ids=["contrawarping", "dino"])
+def test_a_run_that_was_killed_goes_on_to_the_bit(recipe, shards: Path, tmp_path: Path):
+    whole = tmp_path / "whole"
+    pretrain(recipe, [shards], whole, "cpu")
+    cut = tmp_path / "cut"
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints" / "step_000000006")
+    shutil.rmtree(cut / "model")
+    (cut / "metrics.jsonl").unlink()
+    pretrain(recipe, [shards], cut, "cpu")
+    assert [*log(cut, "loss")] == [4, 5, 6]
+    assert {k: v for k, v in log(whole, "loss").items() if k > 3} == log(cut, "loss")
+    states = [load_folder(out).model.state_dict() for out in (whole, cut)]
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+    names = ("held_out_loss", "feature_std", "projection_std", "effective_rank")
+    assert all(set(log(whole, name)) == {3, 6} for name in names)
+
+
+def test_pretraining_starts_from_the_encoder_of_a_model(shards: Path, tmp_path: Path):
+    first = pretrain(replace(BYOL, train=replace(TRAIN, steps=2)), [shards], tmp_path / "a", "cpu")
+    still = replace(WARPING, optim=replace(OPTIM, lr=0.0), train=replace(TRAIN, steps=1))
+    second = pretrain(still, [shards], tmp_path / "b", "cpu", init=str(first))
+    old, new = load_folder(first), load_folder(second)
+    weights: list[Any] = [dict(m.model.encoder.named_parameters()) for m in (old, new)]  # type: ignore[union-attr]
+    assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
+    assert new.provenance.init == old.hash
+    assert len(new.provenance.contracts) == 2
+    wide = replace(still, method=replace(WARPING.method, encoder=ResNetConfig(width=16)))
+    with pytest.raises(UserError, match="--init .* holds the encoder"):
+        pretrain(wide, [shards], tmp_path / "c", "cpu", init=str(first))
+
+
+def test_subjects_can_be_recognised_and_pretraining_starts_there(shards: Path, tmp_path: Path):
+    """Supervised initialisation, as the paper's MS1M baseline: recognise people first."""
+    pretrain(replace(BYOL, train=replace(TRAIN, steps=1)), [shards], tmp_path / "a", "cpu")
+    small = ["--steps", "2", "--batch-size", "4", "--workers", "0", "--device", "cpu", "--num-frames", "1"]
+    args = ["--init", str(tmp_path / "a"), "--data", str(shards), "--target", "subject", "--out", str(tmp_path / "b")]
+    assert run(["finetune", "classify", *args, *small]) == 0
+    assert load_folder(tmp_path / "b").config.spec.names == ("s0", "s1", "s2")
+    pretrain(replace(WARPING, train=replace(TRAIN, steps=1)), [shards], tmp_path / "c", "cpu", init=str(tmp_path / "b"))
+    assert load_folder(tmp_path / "c").provenance.init == load_folder(tmp_path / "b").hash
+
+
+def watch(recipe: PretrainRecipe, learner: Any, shards: Path) -> dict[str, float]:
+    folder = Shards(shards)
+    found = monitors.monitor(learner.eval(), [folder], [folder.manifest.ok()], 4, World())
+    assert found is not None
+    first = found.call(learner)
+    assert found.call(learner) == found.call(learner) == first
+    return first
+
+
+def test_a_healthy_run_is_not_warned_about(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    slow = replace(BYOL, optim=replace(OPTIM, lr=1.0), train=replace(TRAIN, steps=30, batch_size=9, evaluate_every=15))
+    pretrain(slow, [shards], out, "cpu")
+    assert "collapsed" not in capsys.readouterr().err
+    assert log(out, "projection_std")[30] > 0.5
+    assert log(out, "effective_rank")[30] > 3
+
+
+def test_a_collapsed_one_is_warned_about_once(shards: Path, capsys: pytest.CaptureFixture[str]):
+    torch.manual_seed(0)
+    learner = BYOL.method.build()
+    with torch.no_grad():  # every picture becomes the same
+        next(learner.encoder.parameters()).zero_()
+    values = watch(BYOL, learner, shards)
+    assert values["projection_std"] < 0.01
+    assert values["effective_rank"] == 0
+    assert capsys.readouterr().err.count("warning: the features have collapsed") == 1
+
+
+def test_labels_are_asked_for_where_there_are_some(shards: Path):
+    values = watch(BYOL, BYOL.method.build(), shards)
+    assert 0 <= values["knn_accuracy"] <= 1
+    assert values["knn_chance"] == 0.5
+    vectors = np.random.default_rng(0).normal(size=(6, 4))
+    alone = monitors.scores(vectors, vectors, ["a", None, "b", "a", None, "b"], ["p"] * 6)
+    assert "knn_accuracy" not in alone  # one person: nobody to ask
+
+
+def test_warps_follow_the_crops():
+    face, wide, box = Geometry(), Geometry(margin=0.25), Geometry(crop="box")
+    auto = Warp()
+    assert contrastive.warp_of(auto, [wide, wide]) == replace(auto, layout="face", margin=0.25)
+    assert contrastive.warp_of(auto, [box]).layout == "grid"
+    assert contrastive.warp_of(auto, [face, wide]).layout == "grid"
+    asked = Warp(layout="face", margin=0.1)
+    assert contrastive.warp_of(asked, [box]) is asked
+    assert contrastive.for_crops(BYOL.method, [box]) is BYOL.method
+
+
+@pytest.mark.parametrize("name", contrastive.RECIPES)
+def test_every_recipe_builds(name):
+    recipe = contrastive.RECIPES[name]()
+    with torch.device("meta"):
+        learner = recipe.method.build()
+    assert recipe.name == name
+    assert learner.encoder is not None
+    assert recipe.method.size in (64, 96, 224)
