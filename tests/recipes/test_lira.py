@@ -63,7 +63,7 @@ def held_out_ratio(data: Path, out: Path, steps: int) -> float:
 def test_it_learns_from_its_own_sound_alone(tmp_path):
     own = held_out_ratio(write_talking(tmp_path / "own", True), tmp_path / "run", 60)
     other = held_out_ratio(write_talking(tmp_path / "other", False), tmp_path / "control", 60)
-    assert own < 0.7
+    assert own < 0.75
     assert other > 0.95
     assert isinstance(load(tmp_path / "run" / "model"), LiRA)
 
