@@ -15,7 +15,7 @@ from mien.cli.main import VERBS, run
 from mien.recipes import pretrain, supervised
 
 SNAPSHOT = Path(__file__).with_name("options.txt")
-RECIPES = {"pretrain": tuple(pretrain.RECIPES), "finetune": (*supervised.RECIPES, "sequence")}
+RECIPES = {"pretrain": tuple(pretrain.RECIPES), "finetune": tuple(supervised.RECIPES)}
 # The first column of a panel, "  --size INT   Side of the crop"; on a terminal that can, the panel has a frame of "│".
 FIRST_COLUMN = re.compile(r"^[│ ] (--?[a-z].*?)(?: {2,}| *│?$)", re.MULTILINE)
 

@@ -1,6 +1,6 @@
 """Recipes of SS-VAERR's downstream task: valence and arousal of every frame (docs/ss-vaerr.md).
 
-    mien prepare --corpus sewa --root SEWA --out shards --size 96 --grey --fps 25
+    mien prepare --corpus sewa SEWA --out shards --size 96 --grey --fps 25
     mien finetune sequence-sewa --init LIRA_RUN --data shards --out RUN [--frozen first]
     mien evaluate RUN --data shards
 
