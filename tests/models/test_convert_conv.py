@@ -17,6 +17,7 @@ from mien.models import load_folder
 from mien.models.convert import config_and_weights
 from mien.models.convert_options import ConvertOptions
 from mien.models.folder import Provenance, save_model
+from mien.recipes.finetune import start_from
 from mien.tasks.classify import ClassifyConfig
 from mien.types import LabelSpec, UserError
 
@@ -135,6 +136,7 @@ def test_a_released_model_is_a_classifier_of_frames(depth: int, srp: bool):
     spec = config.spec
     assert spec.names == ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
     assert (spec.per, spec.size, spec.mean, config.test_resize) == ("frame", 224, (0.485, 0.456, 0.406), 256)
+    assert (spec.contract.store.size, spec.contract.verified) == (256, False)
     assert (config.pool, config.head_norm) == ("srp" if srp else "tokens", "none")
     assert any("in the published order: Neutral, Anger" in note for note in notes)
     with torch.device("meta"):
@@ -178,6 +180,8 @@ def test_the_encoder_of_a_converted_file_starts_a_classifier(tmp_path: Path):
     folder = load_folder(tmp_path / "ours")
     assert folder.config.size == 224
     assert "encoder without a head" in (tmp_path / "ours" / "README.md").read_text()
+    start = start_from(str(tmp_path / "ours"), None, 96)
+    assert (start.encoder, start.size, start.pixels["mean"]) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
     task = ClassifyConfig(LabelSpec(("a", "b"), num_frames=2, size=64), folder.config.encoder, pool="tokens").build()
     encoder: Any = folder.model.encoder
     task.encoder.load_state_dict(encoder.state_dict(), strict=True)

@@ -32,6 +32,7 @@ from mien.models.convert_options import (
     LABELS,
     PUBLISHED,
     ConvertOptions,
+    assumed_crops,
 )
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
@@ -165,7 +166,7 @@ def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
         stride=labels.stride if labels else 4,
         frame_period_s=FRAME_PERIOD_S,
         size=options.size or MASKED_SIZE,
-        contract=ASSUMED_CROPS,
+        contract=assumed_crops(options.size or MASKED_SIZE),
     )
     encoder.check_clip(spec.num_frames, spec.size)
     notes = ["how faces were cropped is assumed, not verified: our own default crop"]

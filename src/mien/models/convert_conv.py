@@ -13,7 +13,7 @@ from mien.encoders.lip_reading import LIP_READING_MEAN, LIP_READING_STD, LipRead
 from mien.encoders.resnet import ResNetConfig
 from mien.layers.resnet import Activation
 from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
-from mien.models.convert_options import ASSUMED_CROPS, CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, ConvertOptions
+from mien.models.convert_options import CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, ConvertOptions, assumed_crops
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder
 from mien.tasks._table import TaskConfig
@@ -22,6 +22,7 @@ from mien.types import LabelSpec, UserError, require
 
 RESNET_SIZE, RESNET_TEST_RESIZE = 224, 256
 LIP_READING_SIZE = 96
+NUM_FRAMES = 16  # ours: what the recipes take of a clip; the front end takes any number
 COUNTER = "num_batches_tracked"
 LIPS = ("frontend3D.", "trunk.")
 PRELU = ("frontend3D.2.weight", "relu1.weight", "relu2.weight")
@@ -68,6 +69,7 @@ def _recogniser(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
     require(len(names) == number, f"{source} has {number} classes, --labels {labels} has {len(names)}")
     require(options.pool in (None, pool), f"--pool {options.pool}: the file has {pool}")
     size = options.size or RESNET_SIZE
+    resize = RESNET_TEST_RESIZE if size == RESNET_SIZE else None
     spec = LabelSpec(
         names,
         per="frame",
@@ -76,14 +78,14 @@ def _recogniser(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
         views=1,
         size=size,
         frame_period_s=FRAME_PERIOD_S,
-        contract=ASSUMED_CROPS,
+        contract=assumed_crops(resize or size),
     )
     notes = ["how faces were cropped is assumed, not verified: our own default crop"]
     if labels and not options.labels:
         notes.append(f"8 classes are taken to be Aff-Wild2's, in the published order: {', '.join(names)}")
     config = ClassifyConfig(
         spec, CONVOLUTIONAL[options.name], pool=pool, head_norm="none", label_smoothing=0.0, mix=None,
-        test_resize=RESNET_TEST_RESIZE if size == RESNET_SIZE else None,
+        test_resize=resize,
     )  # fmt: skip
     return config, notes
 
@@ -101,7 +103,11 @@ def _lip_reading(state: dict[str, Tensor], source: Path, options: ConvertOptions
         notes.append(f"left out: {', '.join(f'{name}.* ({n} tensors)' for name, n in dropped.items())}")
     activation, more = _activation(found, source, options)
     config = EncoderOnlyConfig(
-        LipReadingConfig(activation), size=options.size or LIP_READING_SIZE, mean=LIP_READING_MEAN, std=LIP_READING_STD
+        LipReadingConfig(activation),
+        NUM_FRAMES,
+        size=options.size or LIP_READING_SIZE,
+        mean=LIP_READING_MEAN,
+        std=LIP_READING_STD,
     )
     weights, odd = _fitted(config, found, source, options.name)
     return config, weights, [*notes, *more, *odd]

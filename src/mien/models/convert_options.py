@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mien.encoders._api import Pool
 from mien.encoders.lgi_former import lgi_former_small, lgi_former_tiny
@@ -14,7 +14,7 @@ from mien.methods._masked import MaskedConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.methods.videomae import VideoMAEConfig
-from mien.types import CropContract, Geometry, require
+from mien.types import CropContract, Geometry, Store, require
 
 PUBLISHED: dict[str, MaskedConfig] = {
     "svfap-base": SVFAPConfig(),
@@ -61,6 +61,11 @@ FRAME_PERIOD_S = 1 / 25
 # Assumption: the authors trained on the data sets' own crops as they are, and nobody published how those of DFEW, FERV39k, MAFW
 # and VoxCeleb2 were made in a way that a program could repeat. On raw video our default crop stands in, and predict says so.
 ASSUMED_CROPS = CropContract(Geometry("none", "none", ""), verified=False, stand_in=Geometry())
+
+
+def assumed_crops(size: int) -> CropContract:
+    """`ASSUMED_CROPS` of pictures that are large enough for a model of `size` pixels."""
+    return replace(ASSUMED_CROPS, store=Store(size=max(size, Store().size)))
 
 
 @dataclass(frozen=True)
