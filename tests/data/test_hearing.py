@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+import av
 import numpy as np
 import pytest
 import simplejpeg
@@ -131,6 +133,36 @@ def test_batches_bring_it(tmp_path):
     assert ready["heard"].shape == (2, 10)
     assert ready["sound_other"].shape == (2, 4, 640)
     assert ready["heard_other"].shape == (2, 4)
+
+
+def write_click(path: Path, at_s: float, shift_s: float) -> Path:
+    """Fifty frames and two seconds of silence with a click, the sound moved in the container."""
+    with av.open(str(path), "w") as container:
+        video = cast(av.VideoStream, container.add_stream("libx264", rate=25))
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        audio = cast(av.AudioStream, container.add_stream("pcm_s16le", rate=RATE, layout="mono"))
+        samples = np.zeros((1, 2 * RATE), np.int16)
+        samples[0, round(at_s * RATE)] = 20000
+        wave = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        wave.sample_rate, wave.pts = RATE, round(shift_s * RATE)
+        container.mux(audio.encode(wave))
+        for image in pictures(50):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode())
+    return path
+
+
+@pytest.mark.parametrize("shift_s", [0.0, 0.2])
+def test_times_of_the_container_decide_which_frame_hears_what(tmp_path, shift_s):
+    path = write_click(tmp_path / "a.mkv", 0.61, shift_s)
+    prepare([path], tmp_path / "out", PrepareConfig(contract_for("none", store=Store(size=32))), workers=0)
+    clip = ClipSet(Shards(tmp_path / "out"))[0]
+    picked = View(40, 1, "pretrain", Augment(32), frame_period_s=0.04).pick(clip, np.random.default_rng(3))
+    sound = Hearing(joined=False).cut(clip, picked)["sound"]
+    loud = np.abs(sound).max(1)
+    hit = int(loud.argmax())
+    assert picked.times_s[hit] <= 0.61 + shift_s < picked.times_s[hit] + 0.04
+    assert (np.delete(loud, hit) == 0).all()
 
 
 def test_rows_of_one_track_hear_across_their_borders(tmp_path, monkeypatch):
