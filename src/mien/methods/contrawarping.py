@@ -40,7 +40,9 @@ class ContraWarpingConfig(BYOLConfig):
     margin: float = 0.5
     """Cosine up to which a warped face may stay near."""
     warped_branch: Literal["online", "target"] = "online"
+    """Through which network the warped face goes."""
     swap: float = 0.0
+    """Probability that the two pulled views show the warped face, and the pushed one the face as it is."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
