@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from mien.encoders._api import EncoderOutput
@@ -12,6 +13,7 @@ from mien.types import require
 NUM_STAGES = 4
 STRIDE = 32  # pixels from one place of the last map to the next
 SMALLEST = 32
+WIDE = 64
 
 
 def check_conv(width: int, channels: int, frozen_stages: int) -> None:
@@ -39,6 +41,17 @@ def layer_of(name: str) -> int:
     """0 for the stem, i for stage i (``layer{i}.``, wherever it stands in the name)."""
     stage = next((part for part in name.split(".") if part.startswith("layer")), "layer0")
     return int(stage.removeprefix("layer"))
+
+
+def as_frames(clip: Tensor, width: int) -> Tensor:
+    """``[B, C, T, H, W]`` to ``[B*T, C, H, W]``, in the memory order that is the faster one for trunks of this width.
+
+    On a CPU, channels last takes 5 % off a training step and 25 % off a forward pass at widths 16 and 32, and at width 64 adds
+    3 to 25 % to a step (one thread, 64 to 224 pixels; weights stay as they are). On GPUs it is what their kernels are written for.
+    """
+    frames = clip.transpose(1, 2).flatten(0, 1)
+    plain = clip.device.type == "cpu" and width >= WIDE
+    return frames.contiguous(memory_format=torch.contiguous_format if plain else torch.channels_last)
 
 
 def as_tokens(maps: Tensor, num_clips: int) -> EncoderOutput:

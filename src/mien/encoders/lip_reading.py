@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-import torch
 from torch import Tensor, nn
 
 from mien.encoders._api import EncoderOutput, Pool
 from mien.encoders._conv import (
     NUM_STAGES,
+    as_frames,
     as_tokens,
     check_conv,
     check_frames,
@@ -104,8 +104,7 @@ class LipReading(nn.Module):
             ValueError: masked tubes.
         """
         refuse_masks(keep)
-        x = self.frontend3D(clip).transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x = self.trunk(x)
+        x = self.trunk(as_frames(self.frontend3D(clip), self.config.width))
         return as_tokens(x.to(self.frontend3D[1].weight.dtype), len(clip))  # under autocast the map is bfloat16
 
     def train(self, mode: bool = True) -> LipReading:

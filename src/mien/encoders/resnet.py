@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from mien.encoders._api import EncoderOutput, Pool
 from mien.encoders._conv import (
     NUM_STAGES,
+    as_frames,
     as_tokens,
     check_conv,
     check_frames,
@@ -99,7 +99,7 @@ class ResNet(nn.Module):
             ValueError: masked tubes.
         """
         refuse_masks(keep)
-        x = clip.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = as_frames(clip, self.config.width)
         for module in self.children():
             x = module(x)
         return as_tokens(x.to(self.conv1.weight.dtype), len(clip))  # under autocast the map is bfloat16
