@@ -13,6 +13,7 @@ from mien.cli.main import say_once
 def main(argv: list[str]) -> int:
     from mien.recipes import pretrain, published, supervised
     from mien.recipes.finetune import finetune
+    from mien.recipes.sequence import SequenceRecipe
     from mien.types import require
 
     encoders: Any = Literal[tuple(pretrain.RECIPES)]
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> int:
         """Pre-training run, model folder or hub id to start from."""
         encoder: encoders | None = None  # pyright: ignore[reportInvalidTypeForm]  (as above)
         """Pre-training recipe whose encoder and clip size a model from scratch has: svfap-micro unless named, for single
-        frames byol-resnet18. Ignored with --init."""
+        frames byol-resnet18, for sequences lira. Ignored with --init."""
         protocol: str | None = None
         """Benchmark whose folds are run, scored and pooled (docs/protocols.md); it sets --target, --split and --select."""
         fold: str | None = None
@@ -55,6 +56,8 @@ def main(argv: list[str]) -> int:
     config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
     args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=config)
     usual = "byol-resnet18" if args.recipe.num_frames == 1 else "svfap-micro"
+    if isinstance(args.recipe, SequenceRecipe):
+        usual = "lira"
     scratch = pretrain.RECIPES[args.encoder or usual]().method
     name = next(name for name in published.RECIPES if name in argv)
     if args.train_on or args.test_on:
