@@ -177,3 +177,15 @@ def test_the_encoder_is_the_front_end_alone(method):
 def test_what_cannot_be_is_refused(change, says):
     with pytest.raises(UserError, match=says):
         replace(SMALL, **change)
+
+
+def test_features_are_those_of_each_frame(method):
+    method.eval()
+    data = batch()["clip"]
+    found = method.features(data)
+    assert found.shape == (2, 10, 32)
+    later = data.clone()
+    later[:, :, 6:] += 1  # the stem sees two frames ahead
+    torch.testing.assert_close(method.features(later)[:, :4], found[:, :4])
+    assert not torch.allclose(method.features(later)[:, 4], found[:, 4])
+    torch.testing.assert_close(method.predict(data), method.head(method.conformer(method.embed(found))))
