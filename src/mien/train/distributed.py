@@ -6,14 +6,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from itertools import count
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from mien.types import UserError
+
+# A command may train several times (folds). Each group needs keys of its own: in those of an earlier one its processes would
+# find addresses where nobody listens any more, and wait for ever.
+_GROUPS = count()
+# The others wait for process 0, which alone scores and writes.
+PATIENCE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,12 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank) if name == "cuda" else torch.device(name)
 
 
+@cache
+def _rendezvous() -> Store:
+    """Where the processes of torchrun find each other, once for all groups of the command."""
+    return next(iter(rendezvous("env://")))[0]
+
+
 @contextmanager
 def world(device: str = "auto") -> Iterator[World]:
     """The process group torchrun asked for (gloo on CPU, nccl on GPU), or a world of one."""
@@ -72,7 +89,9 @@ def world(device: str = "auto") -> Iterator[World]:
         return
     if where.type == "cuda":
         torch.cuda.set_device(where)
-    dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+    store = PrefixStore(f"group {next(_GROUPS)}", _rendezvous())
+    backend = "nccl" if where.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield World(rank, size, where)
     finally:
