@@ -13,6 +13,8 @@ from torch import Tensor
 from mien.cli.main import run
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
+from mien.encoders.vit import ViTConfig
+from mien.methods.simsiam import SimSiamConfig
 from mien.models import load_folder
 from mien.models.convert import config_and_weights
 from mien.models.convert_options import ConvertOptions
@@ -272,3 +274,21 @@ def test_supervised_models_without_an_official_form(tmp_path: Path, capsys: pyte
     save_model(tmp_path / "model", config.build(), config, Provenance())
     assert run(["convert", str(tmp_path / "model"), "--to", "official", str(tmp_path / "y.pth")]) == 2
     assert "head_norm" in capsys.readouterr().err
+
+
+def test_of_a_pretraining_model_the_encoder_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = SimSiamConfig(encoder=ResNetConfig(width=2))
+    model = config.build()
+    save_model(tmp_path / "model", model, config, Provenance())
+    assert run(["convert", str(tmp_path / "model"), "--to", "official", str(tmp_path / "y.pth")]) == 0
+    assert "the encoder alone is written" in capsys.readouterr().out
+    after, before = torch.load(tmp_path / "y.pth", weights_only=True), model.encoder.state_dict()
+    assert set(after) == set(before)
+    assert all(torch.equal(after[k], v) for k, v in before.items())
+
+
+def test_transformers_of_other_methods_have_no_official_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = SimSiamConfig(encoder=ViTConfig(dim=16, num_heads=2, depth=1, tube=(1, 16, 16)))
+    save_model(tmp_path / "model", config.build(), config, Provenance())
+    assert run(["convert", str(tmp_path / "model"), "--to", "official", str(tmp_path / "y.pth")]) == 2
+    assert "is a SimSiam model: the authors' forms hold" in capsys.readouterr().err

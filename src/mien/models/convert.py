@@ -221,6 +221,9 @@ def official_state(folder: ModelFolder) -> dict[str, Tensor]:
         return conv_state(folder)[0]
     pretraining = isinstance(config, MaskedConfig)
     if not pretraining:
+        kind = type(config).__name__.removesuffix("Config")
+        held = "classifiers and masked pre-training models of Transformers, and convolutional encoders"
+        require(isinstance(config, ClassifyConfig), f"{folder.path} is a {kind} model: the authors' forms hold {held}")
         require(
             config.head_norm == "layer", f"{folder.path}: the published classifiers have a LayerNorm before the head"
         )

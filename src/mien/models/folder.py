@@ -158,6 +158,7 @@ def load(name: Path | str) -> nn.Module:
 
     A classifier returns logits ``[B, K]`` for a normalised clip ``[B, 3, T, H, W]``. A masked pre-training model has
     `encode(clip, keep)`, visible tokens after the last norm ``[B, t*K, D]``, and `reconstruct(clip, keep)`, the decoder's
-    prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes, both in raster order.
+    prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes, both in raster order. An encoder alone returns its tokens
+    ``[B, N, D]``. All have `features(clip)`.
     """
     return load_folder(name).model
