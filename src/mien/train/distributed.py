@@ -99,10 +99,14 @@ def world(device: str = "auto") -> Iterator[World]:
 
 
 def distribute(learner: nn.Module, world: World) -> nn.Module:
-    """The learner, wrapped for gradient averaging where there are several processes."""
+    """The learner, wrapped for gradient averaging where there are several processes. On GPUs BatchNorm counts the batch of all
+    (official.md 8.2); torch's works on no other device."""
     if world.size == 1:
         return learner
-    return DistributedDataParallel(learner, device_ids=[world.device] if world.device.type == "cuda" else None)
+    if world.device.type != "cuda":
+        return DistributedDataParallel(learner)
+    nn.SyncBatchNorm.convert_sync_batchnorm(learner)
+    return DistributedDataParallel(learner, device_ids=[world.device])
 
 
 def unsynchronised(learner: nn.Module, last: bool) -> Any:
