@@ -37,7 +37,7 @@ CLIPS, SUBJECTS, CLIP_FRAMES, FPS = 240, 120, 100, 25
 MARGIN, SIZE, CROP = -0.2, 64, 54
 # Steps that cost every pretext about the same processor time: 400 frames a step for LiRA, 128 in two views for BYOL, 128 in two
 # large and two small ones for DINO.
-PRETRAIN = {"lira": ("lira-micro", 500), "byol": ("byol-video-micro", 750), "dino": ("dino-video-micro", 600)}
+PRETRAIN = {"lira": ("lira-micro", 900), "byol": ("byol-video-micro", 750), "dino": ("dino-video-micro", 640)}
 FINETUNE_STEPS, FINETUNE_BATCH, SEGMENT = 300, 8, 50
 BEST_LOSS = "ccc-ce-mse"  # the loss of the paper's Table IV for SEWA
 
