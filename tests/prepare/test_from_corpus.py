@@ -49,7 +49,7 @@ def test_targets_of_frames_are_stored_at_the_frames_times(drawn, tmp_path):
         np.testing.assert_allclose(clip.target("valence"), np.array(truth, np.float32)[nearest])
     record = read_record(tmp_path)
     assert record is not None
-    assert record.frame_targets == ("arousal", "valence")
+    assert record.frame_targets == ("arousal", "mouth", "valence")
     assert record.counts["clips"] == 3
     assert record.counts["split"] == {"train": 1, "val": 1, "test": 1}
 

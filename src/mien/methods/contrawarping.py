@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from mien.methods._siamese import cosine, spread
 from mien.methods.byol import BYOL, BYOLConfig
@@ -69,22 +68,18 @@ class ContraWarping(BYOL):
         """``first``, ``second``, ``warped`` [B, C, T, H, W] to the loss and, for the log, the cosines of those pulled together
         and pushed apart, and how far the predictions lie apart."""
         c = self.config
-        p1, p2 = (self.predictor(self.online(batch[name])) for name in ("first", "second"))
-        z1, z2 = self.targets(batch["first"]), self.targets(batch["second"])
-        near = torch.stack([cosine(p1, z2), cosine(p2, z1)])
-        far = self.to_warped(batch["warped"], (p1, p2), (z1, z2))
+        online = c.warped_branch == "online"
+        views, warped = [batch["first"], batch["second"]], [batch["warped"]]
+        # One batch for all that go through a branch. Apart, BatchNorm would take from the warped faces what they have in common,
+        # which is what they are to be told by, and would let a branch tell the views by their different blur (docs/lab.md).
+        p = self.predictor(self.online(torch.cat(views + warped * online))).chunk(2 + online)
+        z = self.targets(torch.cat(views + warped * (not online))).chunk(3 - online)
+        near = torch.stack([cosine(p[0], z[1]), cosine(p[1], z[0])])
+        far = torch.stack([cosine(p[-1] if online else p[k], z[k] if online else z[-1]) for k in range(2)])
         push = 2 * (far - c.margin).clamp(min=0).mean()
         return {
             "loss": (2 - 2 * near).sum(0).mean() + c.weight * push,
             "cosine": near.detach().mean(),
             "warped_cosine": far.detach().mean(),
-            "spread": spread(p1),
+            "spread": spread(p[0]),
         }
-
-    def to_warped(self, clip: Tensor, predictions: tuple[Tensor, Tensor], targets: tuple[Tensor, Tensor]) -> Tensor:
-        """Cosines [2, n] of the warped faces with both views of the faces as they are."""
-        if self.config.warped_branch == "online":
-            prediction = self.predictor(self.online(clip))
-            return torch.stack([cosine(prediction, z) for z in targets])
-        target = self.targets(clip)
-        return torch.stack([cosine(p, target) for p in predictions])
