@@ -29,8 +29,8 @@ SMALL_TRAIN = TrainConfig(batch_size=256, warmup_epochs=10)
 # official.md 9.5: 100 epochs.
 LARS = OptimConfig("lars", lr=0.45, min_lr=0.0, weight_decay=1e-6)
 LARS_TRAIN = TrainConfig(batch_size=4096, warmup_epochs=10)
-# Ours, for two CPU cores: 64 pixels, narrow heads. In runs of some hundred steps SGD moves nothing but the predictor, and a target
-# with the published momentum stays where it began (200 steps on drawn faces): hence AdamW, and 0.9.
+# Ours, for two CPU cores: 64 pixels, narrow heads. In runs of some hundred steps SGD moves nothing but the predictor, and a
+# target with the published momentum stays where it began (200 steps on drawn faces): hence AdamW, and 0.9.
 MICRO_OPTIM = OptimConfig("adamw", lr=4e-3, min_lr=0.0, weight_decay=0.05, betas=(0.9, 0.999))
 MICRO_TRAIN = TrainConfig(batch_size=64, warmup_epochs=10)
 MICRO_HEADS: dict[str, Any] = {"projector_hidden": 512, "projection": 128, "predictor_hidden": 512, "momentum": 0.9}
