@@ -1,4 +1,4 @@
-"""Every method, the same questions. A new method is one line in METHODS."""
+"""Every masked method, the same questions. A new one is a line in METHODS; those of several views: test_contrastive.py."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.layers.patch import patchify
-from mien.methods._masked import MaskedAutoencoder
-from mien.methods._table import MethodConfig
+from mien.methods._masked import MaskedAutoencoder, MaskedConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.methods.videomae import VideoMAEConfig
@@ -27,7 +26,7 @@ SIZES: dict[str, Any] = {
 PYRAMID = TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=2)
 REGIONS = LGIFormerConfig(dim=32, num_heads=2, depth=2, region=(2, 1, 3), grid=(8, 3, 3))
 JOINT = ViTConfig(dim=32, num_heads=2, depth=2)
-METHODS: dict[str, MethodConfig] = {
+METHODS: dict[str, MaskedConfig] = {
     "svfap": SVFAPConfig(PYRAMID, **SIZES),
     "svfap-no-fusion": SVFAPConfig(PYRAMID, fusion=False, **SIZES),
     "mae-dfer": MAEDFERConfig(REGIONS, **SIZES),
