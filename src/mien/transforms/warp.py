@@ -105,7 +105,7 @@ class Warp:
         for name in ("one_sided", "asymmetry"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"warp {name.replace('_', '-')} {value:g}: give a number from 0 to 1")
-        require(self.margin >= 0, f"warp margin {self.margin:g}: give 0 or more")
+        require(self.margin >= -0.3, f"warp margin {self.margin:g}: give -0.3, the tightest crop, or more")
 
     @property
     def num_moves(self) -> int:
