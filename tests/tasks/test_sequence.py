@@ -34,6 +34,7 @@ COLOUR = {"spec": replace(SPEC, color=True, mean=(0.4,) * 3, std=(0.2,) * 3),
           "augment": replace(AUGMENT, grey=False, mean=(0.4,) * 3, std=(0.2,) * 3)}  # fmt: skip
 CONFIGS = {
     "lips": SMALL,
+    "lips-normed": replace(SMALL, feature_norm="batch"),
     "lips-both-ways": replace(SMALL, bidirectional=True, gru_layers=1),
     "frames": replace(SMALL, encoder=ResNetConfig(width=4), **COLOUR),
     "clips": replace(SMALL, encoder=ViTConfig(dim=16, num_heads=2, depth=1), **COLOUR),
@@ -129,7 +130,7 @@ def test_outputs_without_a_loss_are_refused():
             built(SMALL, output=output, loss=loss)
 
 
-@pytest.mark.parametrize("name", ["lips", "lips-both-ways", "frames"])
+@pytest.mark.parametrize("name", ["lips", "lips-normed", "lips-both-ways", "frames"])
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_pieces_equal_the_whole(name, chunk):
     config = CONFIGS[name]

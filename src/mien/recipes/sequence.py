@@ -77,6 +77,8 @@ class SequenceRecipe:
     bidirectional: bool = False
     """Look ahead too: better founded, but prediction has to wait for the end of the video."""
     dropout: float = 0.0
+    feature_norm: Literal["none", "batch"] = "none"
+    """batch: normalise each frame's features before the GRU; where the model is small or all faces look alike."""
     activation: Literal["none", "tanh"] = "none"
     delay_s: float = 0.0
     """Seconds that raters are late: targets are shifted by it in training, predictions in evaluation."""
@@ -137,7 +139,8 @@ class SequenceRecipe:
             salt_pepper=self.salt_pepper, mean=spec.mean, std=spec.std, grey=not spec.color,
         )  # fmt: skip
         return SequenceConfig(
-            spec, start.encoder, self.gru_layers, self.gru_hidden, self.bidirectional, self.dropout, self.activation,
+            spec, start.encoder, self.gru_layers, self.gru_hidden, self.bidirectional, self.dropout,
+            self.feature_norm, self.activation,
             self.loss, Discrete(self.range, self.num_classes), self.output, self.frozen, self.delay_s, augment,
         )  # fmt: skip
 
@@ -217,7 +220,7 @@ def sequence_recola() -> SequenceRecipe:
 
 def sequence_micro() -> SequenceRecipe:
     """Ours, for two CPU cores: short segments, a small GRU, a higher rate."""
-    recipe = SequenceRecipe(num_frames=40, gru_layers=1, gru_hidden=64, activation="tanh")
+    recipe = SequenceRecipe(num_frames=40, gru_layers=1, gru_hidden=64, feature_norm="batch", activation="tanh")
     return replace(recipe, optim=replace(recipe.optim, lr=2e-3 * 256 / 8))
 
 

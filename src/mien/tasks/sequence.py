@@ -43,6 +43,9 @@ class SequenceConfig:
     """Sees the rest of the video too; prediction then keeps the features of the whole video (2 kB a frame)."""
     dropout: float = 0.0
     """Before each layer of the GRU but the first, and before the heads."""
+    feature_norm: Literal["none", "batch"] = "none"
+    """Of each frame's features before the GRU: batch statistics without weights remove what all faces share, which small
+    models do not learn past (docs/lab.md). The paper names none."""
     activation: Literal["none", "tanh"] = "none"
     loss: CompositeLoss = field(default_factory=CompositeLoss)
     discrete: Discrete = field(default_factory=Discrete)
@@ -99,6 +102,9 @@ class SequenceTask(nn.Module):
             config.encoder.dim, config.gru_hidden, config.gru_layers, batch_first=True, bidirectional=config.bidirectional,
             dropout=config.dropout if config.gru_layers > 1 else 0.0,
         )  # fmt: skip
+        self.norm = (
+            nn.BatchNorm1d(config.encoder.dim, affine=False) if config.feature_norm == "batch" else nn.Identity()
+        )
         self.dropout = nn.Dropout(config.dropout)
         width = sides * config.gru_hidden
         self.terms = tuple(term for term in ("ce", "ncce") if loss.uses(term))
@@ -180,7 +186,8 @@ class SequenceTask(nn.Module):
 
     def recurrent(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Features ``[B, T, D]`` to what the heads see ``[B, T, H]``, and the state after the last frame."""
-        hidden, after = self.gru(features, state)
+        normed = self.norm(features.flatten(0, 1)).reshape(features.shape)
+        hidden, after = self.gru(normed, state)
         return self.dropout(hidden), after
 
     def numbers(self, hidden: Tensor) -> Tensor:
