@@ -322,7 +322,8 @@ def batch_of(name: str, kind: str, size: int, device: torch.device) -> dict[str,
     clip = torch.randn(size, 3, FRAMES, SIZE, SIZE, device=device)
     if kind == "finetune":
         return {"clip": clip, "label": torch.zeros(size, dtype=torch.long, device=device)}
-    mask = RECIPES[name]().method.mask()
+    method: Any = RECIPES[name]().method
+    mask = method.mask()
     keep = np.stack([mask.draw(np.random.default_rng(i)) for i in range(size)])
     return {"clip": clip, "keep": torch.from_numpy(keep).to(device)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -251,7 +252,7 @@ def test_scenes_say_who_is_where():
 def test_numbers_that_cannot_be_drawn_are_named(bad: dict[str, int], tmp_path: Path):
     name, value = next(iter(bad.items()))
     with pytest.raises(UserError, match=f"--{name} {value}"):
-        write_clips(tmp_path / "new", SynthConfig(**bad))
+        write_clips(tmp_path / "new", replace(SynthConfig(), **bad))
     assert not (tmp_path / "new").exists()
 
 

@@ -73,7 +73,8 @@ def test_keys_and_evaluation_stay_as_they_were(config):
 
 def test_the_blocks_of_a_learner_are_those_of_its_encoder_and_its_decoder():
     encoder = ViTConfig(dim=32, num_heads=2, depth=3)
-    learner = VideoMAEConfig(encoder=encoder, size=32, mask_ratio=0.5, decoder_dim=16, decoder_heads=2).build()
+    config = VideoMAEConfig(encoder=encoder, size=32, mask_ratio=0.5, decoder_dim=16, decoder_heads=2)
+    learner: Any = config.build()
     assert list(blocks_of(learner)) == [*learner.encoder.blocks, *learner.decoder.blocks]
 
 
