@@ -47,7 +47,7 @@ def clip(encoder: Any, num: int = 2) -> Tensor:
 
 @pytest.mark.parametrize("per", ["clip", "frame"])
 @pytest.mark.parametrize("pool", ["tokens", "srp"])
-@pytest.mark.parametrize("over_time", ["mean", "transformer"])
+@pytest.mark.parametrize("over_time", ["mean", "transformer", "gru"])
 def test_every_pooling_works_on_every_encoder(encoder, per, pool, over_time):
     model = task(encoder, per, pool=pool, over_time=over_time, head_norm="none")
     model.train()
@@ -97,7 +97,7 @@ def test_it_pools_each_frame_by_itself_and_averages():
 def test_only_the_block_over_time_sees_an_order():
     config = ENCODERS["resnet"]
     one = clip(config, 1)
-    for over_time, moved in (("mean", False), ("transformer", True)):
+    for over_time, moved in (("mean", False), ("transformer", True), ("gru", True)):
         model = task(config, over_time=over_time).eval()
         gap = (model.features(one) - model.features(one.flip(2))).abs().max().item()
         assert (gap > 1e-3) == moved

@@ -17,6 +17,7 @@ from mien.encoders._table import EncoderConfig
 from mien.losses.regression import RegressionLoss
 from mien.models import ModelFolder
 from mien.recipes.sequence import SequenceRecipe
+from mien.tasks._clip import OverTime
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.train.loop import TrainConfig
@@ -109,8 +110,9 @@ class FinetuneRecipe:
     pool: Pool | None = None
     """Tokens that are averaged; None takes what suits the encoder (LGI-Former: summary, others: tokens). srp keeps where in the
     frame they are."""
-    over_time: Literal["mean", "transformer"] = "mean"
-    """transformer: one block over the moments of a clip, by which image encoders see an order (SVFAP 4.2.3)."""
+    over_time: OverTime = "mean"
+    """transformer: one block over the moments of a clip, by which image encoders see an order (SVFAP 4.2.3);
+    gru: a bidirectional GRU, for the lip-reading front end."""
     head_norm: Literal["layer", "batch", "none"] = "layer"
     """batch: where all clips look alike (one camera, one person) or the model is small; none: as published after SRP."""
     drop_path: float = 0.1

@@ -30,6 +30,9 @@ BARE_HEAD_STD = 0.01  # of a head without a norm before it (official.md 8.2)
 HEAD_DIM = 64  # values per attention head of the block over time, as in the papers' encoders
 
 
+OverTime = Literal["mean", "transformer", "gru"]
+
+
 @dataclass(frozen=True)
 class ClipTaskConfig:
     """Fields of every task."""
@@ -37,9 +40,9 @@ class ClipTaskConfig:
     spec: LabelSpec
     encoder: EncoderConfig = field(default_factory=TPSBTConfig)
     pool: Pool = "tokens"
-    over_time: Literal["mean", "transformer"] = "mean"
+    over_time: OverTime = "mean"
     """What becomes of the moments of a clip: averaged, or first through one standard Transformer block with positions, by which
-    image encoders see an order (SVFAP 4.2.3)."""
+    image encoders see an order (SVFAP 4.2.3), or a bidirectional GRU."""
     head_norm: Literal["layer", "batch", "none"] = "layer"
     """Before the head: LayerNorm as published, or batch statistics without weights, as linear probes of masked autoencoders
     use. Batch statistics remove what all clips share, which a small model on one camera cannot learn past (docs/lab.md).
@@ -83,7 +86,7 @@ def spatial_reserve(encoder: EncoderConfig, size: int) -> SpatialReserve:
     return SpatialReserve(encoder.dim, (h, w))
 
 
-class OverTime(nn.Module):
+class BlockOverTime(nn.Module):
     """One standard Transformer block over moments ``[B, t, D]``, with their positions (SVFAP 4.2.3)."""
 
     def __init__(self, dim: int):
@@ -93,6 +96,19 @@ class OverTime(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.block(x + positions(x, self.block.norm1.weight.dtype))
+
+
+class GRUOverTime(nn.Module):
+    """A bidirectional GRU over moments ``[B, t, D]``, as wide as they are (half of it in each direction): what the lip-reading
+    models before SS-VAERR put on their front end (official.md 9.2), here as small as the features."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        require(dim % 2 == 0, f'over_time "gru": the features are {dim} wide, an even number is needed')
+        self.gru = nn.GRU(dim, dim // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gru(x)[0]
 
 
 class ClipTask(nn.Module):
@@ -110,8 +126,8 @@ class ClipTask(nn.Module):
         if config.pool == "srp":
             self.neck = spatial_reserve(config.encoder, config.spec.size)
             width = self.neck.dim
-        if config.over_time == "transformer":
-            self.time = OverTime(width)
+        if config.over_time != "mean":
+            self.time = GRUOverTime(width) if config.over_time == "gru" else BlockOverTime(width)
         norms = {"layer": layer_norm(width), "batch": nn.BatchNorm1d(width, eps=NORM_EPS, affine=False)}
         self.fc_norm = norms.get(config.head_norm, nn.Identity())
         self.head = nn.Linear(width, num_outputs)
@@ -161,7 +177,7 @@ class ClipTask(nn.Module):
         if self.spec.per == "clip" and config.pool != "srp" and config.over_time == "mean":
             return self.fc_norm(pooled(out, config.pool))
         slices = self.over_space(out)
-        if config.over_time == "transformer":
+        if config.over_time != "mean":
             slices = self.time(slices)
         if self.spec.per == "clip":
             return self.fc_norm(slices.mean(dim=1))
