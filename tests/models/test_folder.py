@@ -3,15 +3,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 import mien
+from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load_folder, model_hash, save_model
+from mien.models.card import model_card
 from mien.tasks.classify import ClassifyConfig
+from mien.tasks.regress import RegressConfig
+from mien.tasks.sequence import SequenceConfig
+from mien.transforms.sequence import SequenceAugment
 from mien.types import CropContract, Geometry, LabelSpec, UserError
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
@@ -62,6 +68,40 @@ def test_the_card_says_what_it_is_and_is_not(tmp_path):
         "val_uar: 0.5",
     ):
         assert words in card
+
+
+TINY = LipReadingConfig(width=4)
+VALUES = LabelSpec(
+    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), num_frames=20, stride=1, frame_period_s=0.04,
+    size=32, color=False, mean=(0.4,), std=(0.2,),
+)  # fmt: skip
+TRAITS = replace(VALUES, kind="traits", per="clip", names=("openness",), range=None)
+CROPPED = SequenceAugment(size=32, crop=28, mean=(0.4,), std=(0.2,))
+CARDS = {
+    "frames": (
+        RegressConfig(VALUES, TINY),
+        ["regressor of `arousal`, `valence`", "values of each frame for `arousal`, `valence`", "cut to -1 to 1"],
+    ),
+    "traits": (
+        RegressConfig(TRAITS, TINY),
+        ["regressor of `openness`", "values of the clip for `openness`, in this order.", "never to choose, rank"],
+    ),
+    "sequence": (
+        SequenceConfig(VALUES, TINY, 1, 4, augment=CROPPED),
+        ["from its first one on, one every 0.040 s", "trained on stretches of 20", "of which the middle 28 x 28"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_the_card_of_a_regressor_speaks_of_values(kind):
+    config, expected = CARDS[kind]
+    card = model_card(config, PROVENANCE)
+    for words in expected:
+        assert words in card
+    assert "logits" not in card
+    assert "classifier" not in card
+    assert ("personality" in card) == (kind == "traits")
 
 
 def test_bad_folders_are_explained(tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mien.models.encoder_only import EncoderOnlyConfig
+from mien.tasks.sequence import SequenceConfig, reach_of
+from mien.types import PERSONALITY_NOTE, LabelSpec
 
 DRAWN_WARNING = (
     "This model was trained only on faces drawn by code. What it says about real people has no meaning; "
@@ -15,14 +18,13 @@ LIMITS = (
     "feels, thinks or intends, and it fails differently for different people, cameras and light. Do not use it to judge, "
     "select or monitor people."
 )
+TRAITS_LIMIT = f"{PERSONALITY_NOTE[0].upper()}{PERSONALITY_NOTE[1:]}."
+UNVERIFIED = " (assumed, not verified)"
 
 
 def model_card(config: Any, provenance: Any) -> str:
     """Markdown: what the model is, was trained on, needs as input, and is not."""
-    spec = getattr(config, "spec", None)
-    kind = f"classifier of `{spec.target}`" if spec else "self-supervised pre-training model"
-    if isinstance(config, EncoderOnlyConfig):
-        kind = "encoder without a head"
+    spec: LabelSpec | None = getattr(config, "spec", None)
     lines = [
         "---",
         "library_name: mien",
@@ -30,7 +32,7 @@ def model_card(config: Any, provenance: Any) -> str:
         "tags: [face-video, apparent-expression]",
         "---",
         "",
-        f"# {provenance.recipe or 'model'}: {kind}",
+        f"# {provenance.recipe or 'model'}: {_kind(config, spec)}",
         "",
     ]
     if provenance.training_data == "drawn":
@@ -40,19 +42,45 @@ def model_card(config: Any, provenance: Any) -> str:
         "",
     ]
     if spec:
-        rate = f"{spec.num_frames} frames, one every {spec.stride * spec.frame_period_s:.3f} s"
-        lines += [
-            "## Input and output",
-            "",
-            f"- Input: {rate}, {spec.size} x {spec.size} pixels, {'colour' if spec.color else 'grey'}, normalised with "
-            f"mean {spec.mean} and standard deviation {spec.std}.",
-            f"- Output: logits of {', '.join(f'`{n}`' for n in spec.names)}, in this order.",
-            f"- Crop contract: {spec.contract.describe()}"
-            + ("" if spec.contract.verified else " (assumed, not verified)"),
-            "",
-        ]
+        lines += ["## Input and output", "", _input(config, spec), _output(spec)]
+        lines += [f"- Crop contract: {spec.contract.describe()}{'' if spec.contract.verified else UNVERIFIED}", ""]
     lines += ["## Training", "", *(_converted(provenance) if provenance.converted_from else _trained(provenance))]
-    return "\n".join([*lines, "", "## Limits", "", LIMITS, ""])
+    limits = [LIMITS, "", TRAITS_LIMIT, ""] if spec and spec.kind == "traits" else [LIMITS, ""]
+    return "\n".join([*lines, "", "## Limits", "", *limits])
+
+
+def _kind(config: Any, spec: LabelSpec | None) -> str:
+    if isinstance(config, EncoderOnlyConfig):
+        return "encoder without a head"
+    if spec is None:
+        return "self-supervised pre-training model"
+    return f"classifier of `{spec.target}`" if spec.kind == "categorical" else f"regressor of {_names(spec.names)}"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{n}`" for n in names)
+
+
+def _input(config: Any, spec: LabelSpec) -> str:
+    every = f"one every {spec.stride * spec.frame_period_s:.3f} s"
+    frames, side = f"{spec.num_frames} frames, {every}", f"{spec.size} x {spec.size} pixels"
+    if isinstance(config, SequenceConfig):
+        whole = reach_of(config.encoder) is None
+        pieces = f"in clips of {spec.num_frames}" if whole else f"trained on stretches of {spec.num_frames}"
+        frames = f"a face's frames from its first one on, {every}, with the state carried along ({pieces})"
+        cut = config.augment.out_size
+        if cut != spec.size:
+            side += f", of which the middle {cut} x {cut} are kept"
+    color = "colour" if spec.color else "grey"
+    return f"- Input: {frames}, {side}, {color}, normalised with mean {spec.mean} and standard deviation {spec.std}."
+
+
+def _output(spec: LabelSpec) -> str:
+    each = "of each frame" if spec.per == "frame" else "of the clip"
+    if spec.kind == "categorical":
+        return f"- Output: logits {each} for {_names(spec.names)}, in this order."
+    low_high = f"; predictions are cut to {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
+    return f"- Output: values {each} for {_names(spec.names)}, in this order{low_high}."
 
 
 def _trained(provenance: Any) -> list[str]:
