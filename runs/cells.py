@@ -208,3 +208,13 @@ def score(counts: np.ndarray, minus: np.ndarray | None = None) -> Score:
         value, drawn = value - mean(minus), drawn - uar(resample(minus))
     low, high = np.percentile(drawn, (2.5, 97.5))
     return Score(value, float(low), float(high))
+
+
+def between(text: str, table: str, script: str, content: str) -> str:
+    """A page with new content between the markers of a table."""
+    start, end = f"<!-- {table}: written by {script} -->", f"<!-- {table}: end -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"the page has no markers of {table}: {start} and {end}")
+    return f"{before}{start}\n{content}\n{end}{after}"

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from cells import Scheduler, done, folder, kept, score, spent, uar
+from cells import Scheduler, between, done, folder, kept, score, spent, uar
 
 Table = Literal["drawn", "real"]
 
@@ -427,9 +427,9 @@ class Args:
     minutes: float = 90.0
     """Budget of processor time over all starts, per worker."""
     workers: int = 2
-    document: Path | None = None
-    """Where the tables go; default OUT/tables.md."""
+    page: Path = Path("docs/contrawarping.md")
     table_only: bool = False
+    """Only rewrite the page from what is finished."""
 
 
 def main() -> int:
@@ -445,7 +445,8 @@ def main() -> int:
     todo = all_cells(data)
 
     def write(job: Any = None) -> None:
-        (args.document or args.out / "tables.md").write_text(document(data, args.out))
+        page = between(args.page.read_text(), args.table, "runs/contrawarping.py", document(data, args.out))
+        args.page.write_text(page)
         if job is not None and done(job, args.out):
             finished = sum(done(j, args.out) for j in todo)
             result = {k: v for k, v in kept(job, args.out).items() if k != "counts"}

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow.parquet as pq
 import tyro
-from cells import RESAMPLES, Scheduler, done, draws_of, folder, kept, spent
+from cells import RESAMPLES, Scheduler, between, done, draws_of, folder, kept, spent
 
 from mien.evaluate.values import moments, value_rates
 from mien.rng import generator
@@ -284,16 +284,6 @@ def section(table: Table, out: Path, minutes: float, workers: int) -> str:
     return "\n".join([note, "", *lines_of(table, out)])
 
 
-def between(text: str, table: Table, content: str) -> str:
-    """The page with new content between the table's markers."""
-    start, end = f"<!-- {table}: written by runs/ss_vaerr.py -->", f"<!-- {table}: end -->"
-    before, found, rest = text.partition(start)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"the page has no markers of {table}")
-    return f"{before}{start}\n{content}\n{end}{after}"
-
-
 @dataclass(frozen=True)
 class Args:
     """Run SS-VAERR's tables at small scale, or go on with them."""
@@ -317,7 +307,7 @@ def main() -> int:
     def write(job: Any = None) -> None:
         page = args.page.read_text()
         for table in TABLES if args.table_only else (args.table,):
-            page = between(page, table, section(table, args.out, args.minutes, args.workers))
+            page = between(page, table, "runs/ss_vaerr.py", section(table, args.out, args.minutes, args.workers))
         args.page.write_text(page)
         if job and done(job, args.out):
             print(f"[{sum(done(j, args.out) for j in todo)}/{len(todo)}] {job.name} {kept(job, args.out)}", flush=True)

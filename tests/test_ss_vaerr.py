@@ -110,6 +110,6 @@ def test_tables_mark_what_is_unfinished(tmp_path: Path):
 
 def test_the_page_keeps_what_is_not_between_the_markers():
     page = "a\n<!-- losses: written by runs/ss_vaerr.py -->\nold\n<!-- losses: end -->\nb\n"
-    assert between(page, "losses", "new") == page.replace("old", "new")
+    assert between(page, "losses", "runs/ss_vaerr.py", "new") == page.replace("old", "new")
     with pytest.raises(SystemExit, match="no markers of pretexts"):
-        between(page, "pretexts", "new")
+        between(page, "pretexts", "runs/ss_vaerr.py", "new")
