@@ -102,6 +102,14 @@ def test_the_delay_of_raters_is_taken_off(shards):
     assert np.isnan(targets_at(clip, ("valence",), np.array([1.62]))).all()
 
 
+def test_nothing_is_known_before_the_annotation_begins_either(shards):
+    clips = StretchSet(shards, shards.manifest)
+    early = view(num_frames=10, delay_s=-0.2).targets(clips[0], np.arange(10))[:, 0]
+    assert np.isnan(early[:5]).all()
+    np.testing.assert_allclose(early[5:], np.arange(5) / FPS / 10, atol=1e-6)
+    assert np.isfinite(frame_values(clips, ("valence",), 60.0)).sum() == 0
+
+
 def test_a_faster_video_is_seen_at_the_models_rate(tmp_path: Path):
     shards = write_tracks(tmp_path, {"fast.mp4": [(0.0, 60)]}, fps=50)
     clip = StretchSet(shards, shards.manifest)[0]

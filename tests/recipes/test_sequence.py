@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,9 @@ def test_what_cannot_be_trained_is_said(data):
     for recipe, said in (
         (replace(RECIPE, w_ccc=(1.0, 1.0, 1.0)), "one for each of 2 targets"),
         (replace(RECIPE, w_ncce=(1.0,), num_classes=500), "cannot make 500 clusters"),
+        (replace(RECIPE, w_ccc=(math.inf,)), "--w-ccc inf: give one weight"),
+        (replace(RECIPE, delay_s=9.0), r"no training frame is annotated that lies 9 s \(--delay-s\)"),
+        (replace(RECIPE, size=64), "needs 64 px; prepare it again with --size 64$"),
     ):
         with pytest.raises(UserError, match=said):
             resolved(recipe, data)

@@ -107,17 +107,18 @@ class SegmentView(View):
 
 
 def targets_at(clip: Clip, names: Sequence[str], wanted_s: np.ndarray) -> np.ndarray:
-    """float32 [T, K] of the stored frames nearest to the times; NaN more than half a frame after the last one."""
+    """float32 [T, K] of the stored frames nearest to the times; NaN more than half a frame beyond the first or the last one."""
     times = clip.numbers("times_s")
     values = np.stack([clip.target(name) for name in names], axis=1)[nearest_indices(times, wanted_s)]
     half = np.median(np.diff(times)) / 2 if len(times) > 1 else 0.0
-    values[wanted_s > times[-1] + half + 1e-6] = np.nan
+    values[(wanted_s > times[-1] + half + 1e-6) | (wanted_s < times[0] - half - 1e-6)] = np.nan
     return values
 
 
-def frame_values(clips: ClipSet, names: Sequence[str]) -> np.ndarray:
-    """float32 [n, K]: per-frame targets of all clips, one after the other."""
-    return np.concatenate([np.stack([clips[i].target(name) for name in names], axis=1) for i in range(len(clips))])
+def frame_values(clips: ClipSet, names: Sequence[str], delay_s: float = 0.0) -> np.ndarray:
+    """float32 [n, K]: per-frame targets of all clips, one after the other, as training sees them with raters so late."""
+    every = (clips[i] for i in range(len(clips)))
+    return np.concatenate([targets_at(clip, names, clip.numbers("times_s") + delay_s) for clip in every])
 
 
 def pixel_statistics(clips: ClipSet, grey: bool, seed: int, num_frames: int = 2000) -> tuple[list[float], list[float]]:

@@ -6,6 +6,7 @@ means (`regression.ccc`), Eq. 4 no minus sign (`ordinal.cost_sensitive`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,7 +42,7 @@ class CompositeLoss:
         for term in TERMS:
             weights = getattr(self, term)
             listed = " ".join(f"{w:g}" for w in weights)
-            fits = len(weights) in (1, num_targets) and all(w >= 0 for w in weights)
+            fits = len(weights) in (1, num_targets) and all(0 <= w < math.inf for w in weights)
             require(
                 fits, f"--w-{term} {listed}: give one weight of 0 or more, or one for each of {num_targets} targets"
             )

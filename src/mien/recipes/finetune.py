@@ -128,7 +128,8 @@ def resolve(
         if not spec.names:
             raise UserError(f"{shards.root} does not say which classes the frames' {spec.target} has: prepare --corpus")
     if reason := mismatch(spec, shards.contract):
-        raise UserError(f"{shards.root}: {reason}; prepare it again with --size {size}, in colour")
+        color = ", in colour" if spec.color else ""
+        raise UserError(f"{shards.root}: {reason}; prepare it again with --size {size}{color}")
     task = recipe.task(start, spec, train, rates_differ(train, fps))
     if isinstance(recipe, ClassifyRecipe) and recipe.per == "frame" and recipe.class_weights:
         counts = class_counts(ClipSet(shards, train), spec.target, len(spec.names))

@@ -151,9 +151,10 @@ class SequenceRecipe:
             UserError: shards without the targets, or nothing annotated.
         """
         clips, spec, seed = StretchSet(shards, train), task.spec, self.train.seed
-        values = frame_values(clips, spec.names)
+        values = frame_values(clips, spec.names, self.delay_s)
         blank = [n for n, known in zip(spec.names, np.isfinite(values).sum(0), strict=True) if known < 2]
-        require(not blank, f"{', '.join(blank)}: no training frame is annotated")
+        late = f" that lies {self.delay_s:g} s (--delay-s) from another of its track" if self.delay_s else ""
+        require(not blank, f"{', '.join(blank)}: no training frame is annotated{late}")
         if self.loss.uses("ncce"):
             found = tuple(clusters(column, self.num_classes, seed) for column in values.T)
             task = replace(task, discrete=replace(task.discrete, centroids=found))
