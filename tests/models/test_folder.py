@@ -111,6 +111,9 @@ def test_bad_folders_are_explained(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no model"):
         mien.load(tmp_path / "empty")
+    save_model(tmp_path / "folds/fold_2/strict/model", CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
+    with pytest.raises(UserError, match="such as .*folds/fold_2/strict$"):
+        mien.load(tmp_path / "folds")
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     config["learner"]["encoder"]["dim"] = 32
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))

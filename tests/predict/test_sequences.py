@@ -79,8 +79,9 @@ def test_a_row_for_every_frame_with_the_values_of_the_unbroken_track(video: Path
     np.testing.assert_allclose(values_of(rows), whole(task, video), atol=2e-5)
     record = json.loads((tmp_path / "predictions.json").read_text())
     assert record["models"]["va"]["window_s"] is None
-    meaning = next(c["meaning"] for c in record["columns"] if c["name"] == "valence")
-    assert "everything that it has seen of the track until then" in meaning
+    meaning = {c["name"]: c["meaning"] for c in record["columns"]}
+    assert "everything that it has seen of the track until then" in meaning["valence"]
+    assert "window" not in " ".join(meaning.values())
     report = (tmp_path / "report.html").read_text()
     assert "all frames of a track from its first one on" in report
     assert (tmp_path / "annotated.mp4").stat().st_size > 1000

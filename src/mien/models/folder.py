@@ -92,6 +92,8 @@ def find_model(name: Path | str) -> Path:
             return candidate
     if path.exists():
         hint = "the run has not finished" if (path / "experiment.json").is_file() else "give a model or run folder"
+        if within := sorted(str(m.parent.parent) for m in path.glob("fold_*/*/model/config.json")):
+            hint = f"give one of its folds' models, such as {within[0]}"
         raise UserError(f"{name} holds no model (model.safetensors and config.json): {hint}")
     # runs/clasify is a slip of the finger in a folder of ours, not an organisation on the hub.
     if re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)) and not path.parent.exists():

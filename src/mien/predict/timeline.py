@@ -75,12 +75,12 @@ def columns(
     Raises:
         UserError: two columns have one name.
     """
+    what = "Time that the row describes" if sequences == set(specs) else "Centre of the window that the row describes"
     found = [
         Column(
             "time_s",
             "number",
-            f"Centre of the window of frames that the row describes, in seconds from the start of the video (the "
-            f"container's timestamps). One row every {step_s:g} s.",
+            f"{what}, in seconds from the start of the video (the container's timestamps). One row every {step_s:g} s.",
         ),
         Column("track", "integer", "Number of the person within this video. It says nothing about who the person is."),
     ]
@@ -102,7 +102,7 @@ def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, 
     if names.label is not None and names.confidence is not None:
         found.append(Column(names.label, "text", f"The class to which {name} gives the highest probability."))
         found.append(Column(names.confidence, "number", "That highest probability.", range=(0.0, 1.0)))
-    return [*found, Column(names.seen, "number", _SEEN, 2, (0.0, 1.0))]
+    return [*found, Column(names.seen, "number", _SEEN_AROUND if sequence else _SEEN, 2, (0.0, 1.0))]
 
 
 def meaning_of(spec: LabelSpec, model: str, name: str, sequence: bool = False) -> str:
@@ -130,6 +130,10 @@ _SEEN = (
     "Share of the window's frames that the video really has. Below 1 at both ends of a track, where the frame at the "
     "end is repeated, and in videos slower than 5 frames a second."
 )
+_SEEN_AROUND = (
+    "Share of the moments close to time_s, before and after, at which the video really has the face. Below 1 at both ends of "
+    "a track, and in videos slower than 5 frames a second."
+)
 
 
 _FACE = [
@@ -149,8 +153,8 @@ _FACE = [
 ]
 _QUALITY = (
     f"“ok”, or why to trust the row less, joined by “+”: small (face under {SMALL_FACE_PX:g} px), turned (yaw "
-    f"over {TURNED_DEG:g} degrees), unsure (detector score under {UNSURE_SCORE:g}), edge (less than {EDGE_SEEN:.0%} of the "
-    "window seen). Thresholds by judgement, not measured."
+    f"over {TURNED_DEG:g} degrees), unsure (detector score under {UNSURE_SCORE:g}), edge (seen below {EDGE_SEEN:g}). "
+    "Thresholds by judgement, not measured."
 )
 FIXED = ("time_s", "track", *(c.name for c in _FACE), "quality")
 """Columns of every timeline."""
