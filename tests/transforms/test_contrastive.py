@@ -244,7 +244,14 @@ def test_what_is_drawn_depends_on_the_generator_alone():
     assert len(transform.draw(generator("a", 1))["uniform"]) == 2 * NUMBERS
 
 
-@pytest.mark.parametrize("wrong", [{"flip": 1.5}, {"crop_area": (0.0, 1.0)}, {"sigma": (0.0, 1.0)}, {"size": 4}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"flip": 1.5}, {"crop_area": (0.0, 1.0)}, {"sigma": (0.0, 1.0)}, {"sigma": (2.0, 0.1)}, {"size": 4},
+        {"scale": (0.0, 0.0)}, {"scale": (1.1, 0.9)}, {"crop_aspect": (2.0, 1.0)}, {"rotate": -10.0}, {"translate": 2.0},
+        {"brightness": -3.0}, {"contrast": 1.5}, {"saturation": -0.1}, {"hue": 0.6},
+    ],
+)  # fmt: skip
 def test_wrong_values_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong)).replace("_", "-")):
         Look(**wrong)

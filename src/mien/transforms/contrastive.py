@@ -33,6 +33,8 @@ NUMBERS = 20 + 2 * TRIES
 """Uniform numbers that decide a view."""
 BLUR_REFERENCE = 224
 """Side of the pictures that the papers give the width of their blur for."""
+# Above 1 a colour would be weighed by less than nothing; half a turn is any hue.
+LARGEST = {"rotate": 180.0, "translate": 1.0, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.5}
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,13 @@ class Look:
             value = getattr(self, name)
             require(0 <= value <= 1, f"view {name} {value:g}: give a probability")
         low, high = self.crop_area
-        require(0 < low <= high <= 1, f"view crop-area {self.crop_area}: give two numbers above 0 and up to 1")
-        require(min(self.sigma) > 0, f"view sigma {self.sigma}: give numbers above 0")
+        require(0 < low <= high <= 1, f"view crop-area {self.crop_area}: give two rising numbers above 0 and up to 1")
+        for name in ("crop_aspect", "scale", "sigma"):
+            low, high = getattr(self, name)
+            require(0 < low <= high, f"view {name.replace('_', '-')} {low:g} {high:g}: give two rising numbers above 0")
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            require(0 <= value <= most, f"view {name} {value:g}: give a number from 0 to {most:g}")
 
     def drawn(self, numbers: np.ndarray) -> Drawn:
         """The parameters of B views from uniform numbers [B, `NUMBERS`]."""
