@@ -18,12 +18,12 @@ from mien.models.folder import load
 from mien.recipes.lira import RECIPES, lira_micro
 from mien.recipes.pretrain import pretrain
 from mien.train.loop import TrainConfig
-from mien.types import CropContract, Store
+from mien.types import CropContract, Store, UserError
 
 CLIPS, FRAMES, RATE = 24, 30, 25
 
 
-def write_talking(root: Path, own_sound: bool) -> Path:
+def write_talking(root: Path, own_sound: bool, mute: bool = False) -> Path:
     """Dark ellipses that open and close on grey, with noise as loud as they are open, or as those of another clip are."""
     rng = np.random.default_rng(0)
     (root / "shards").mkdir(parents=True)
@@ -35,9 +35,11 @@ def write_talking(root: Path, own_sound: bool) -> Path:
             pictures = [np.where((x / 9) ** 2 + (y / (0.1 + 9 * o)) ** 2 < 1, 20, 150) for o in opening[k]]
             jpegs = [simplejpeg.encode_jpeg(p[..., None].astype(np.uint8), 90, "GRAY", "Gray") for p in pictures]
             loud = np.repeat(opening[k if own_sound else k - 1], 640)
-            sound = (6000 * loud * rng.normal(0, 1, len(loud))).clip(-32767, 32767).astype(np.int16)
+            heard = (6000 * loud * rng.normal(0, 1, len(loud))).clip(-32767, 32767).astype(np.int16)
             times = np.arange(FRAMES) / RATE
-            row = writer.add(ShardRow(f"{k}/0/0", jpegs, times, blank[:, :4], blank, blank[:, 0], sound, 0.0))
+            row = writer.add(
+                ShardRow(f"{k}/0/0", jpegs, times, blank[:, :4], blank, blank[:, 0], heard[: 0 if mute else None], 0.0)
+            )
             rows.append(
                 dict(clip_id=f"{k}/0/0", source=str(k), track=0, segment=0, start_s=0.0, end_s=float(times[-1]),
                      fps=25.0, num_frames=FRAMES, subject=str(k), split="test" if k >= 18 else "train", status="ok",
@@ -66,6 +68,15 @@ def test_it_learns_from_its_own_sound_alone(tmp_path):
     assert own < 0.75
     assert other > 0.95
     assert isinstance(load(tmp_path / "run" / "model"), LiRA)
+
+
+def test_videos_without_sound_are_refused_before_anything_is_written(tmp_path):
+    data = write_talking(tmp_path / "mute", True, mute=True)
+    recipe = lira_micro()
+    recipe = replace(recipe, method=replace(recipe.method, size=36, crop=32))
+    with pytest.raises(UserError, match="no clip to train on has sound"):
+        pretrain(recipe, [data], tmp_path / "run", "cpu")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", RECIPES)

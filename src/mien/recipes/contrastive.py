@@ -138,7 +138,7 @@ def byol_video_micro() -> PretrainRecipe:
 
 def dino_video() -> PretrainRecipe:
     """DINO of SS-VAERR on the lip-reading front end: AdamW, weight decay 0.04 to 0.4, clipped at 3 (official.md 9.6); 4,096
-    prototypes and a smoother start for data smaller than ImageNet (official.md 11)."""
+    prototypes, for data smaller than ImageNet (official.md 11)."""
     method = DINOConfig(lip_reading(), prototypes=4096, **CLIPS)
     return PretrainRecipe("dino-video", method, replace(ADAMW, lr=5e-4, final_weight_decay=0.4), VIDEO_TRAIN)
 

@@ -18,6 +18,7 @@ from mien.data.manifest import Manifest
 from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
 from mien.methods._table import MethodConfig
+from mien.methods.lira import LiRAConfig
 from mien.models import ModelFolder, Provenance, load_folder, save_model
 from mien.recipes import contrastive, lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
@@ -45,6 +46,14 @@ def check_store(shards: Shards, method: MethodConfig) -> None:
     require(
         store.color or method.encoder.channels == 1,
         f"{shards.root} holds grey crops, the recipe needs colour: {wanted}",
+    )
+
+
+def check_sound(clips: ClipSet) -> None:
+    """Raises UserError where no clip has sound. Looks until one does."""
+    heard = any(len(clips[i].numbers("audio")) for i in range(len(clips)))
+    require(
+        heard, "no clip to train on has sound, which LiRA learns from: prepare videos that have it, without --no-audio"
     )
 
 
@@ -175,6 +184,8 @@ def pretrain(
     start = load_folder(init) if init else None
     train, held = training_rows(shards, recipe.train.seed, split)
     train = data_fraction(train, fraction, recipe.train.seed)
+    if isinstance(recipe.method, LiRAConfig):
+        check_sound(_clip_set(shards, train))
     info = {
         "shards": [str(p) for p in data],
         "hashes": [s.manifest.hash for s in shards],
