@@ -117,6 +117,14 @@ def test_what_cannot_be_scored_is_said_before_anything_is_trained(ours: Path, th
     refused("each corpus once", sources=(ours, ours))
     refused("folds 1 to 5", fold="7", tables=TABLES)
     refused("protocols of .* none of this recipe's kind", recipe=RegressRecipe())
+    rows = Manifest.read(ours).rows()
+    unseen = tmp_path / "unseen"
+    unseen.mkdir()
+    renamed = {("test", "left"): "up"}
+    rows = [r | {"label": renamed.get((r["split"], r["label"]), r["label"])} for r in rows]
+    Manifest.from_rows(rows).write(unseen)
+    write_contract(unseen, read_contract(ours))
+    refused("unseen: split=test has up, which no clip of split=train has", sources=(unseen,), targets=(unseen,))
     other = tmp_path / "boxes"
     other.mkdir()
     os.symlink(ours / "shards", other / "shards")

@@ -125,8 +125,10 @@ def pair(a: Part, b: Part, tables: Tables | None, recipe: TaskRecipe, size: int,
 def _table(a: Part, b: Part, tables: Tables | None, per: str) -> LabelMap | None:
     """Classes of the model against labels of the data; None where they are the same."""
     known, labels = _classes(a, "train", per), _classes(b, b.test, per)
-    if a.name == b.name or (tables is None and set(labels) <= set(known)):
+    if set(labels) <= set(known) and (tables is None or a.name == b.name):
         return None
+    unseen = ", ".join(sorted(set(labels) - set(known)))
+    require(a.name != b.name, f"{a.name}: {b.split}={b.test} has {unseen}, which no clip of {a.split}=train has")
     require(
         tables is not None,
         f"{b.name} has the classes {', '.join(labels)}, {a.name} {', '.join(known)}: say with --label-map what is what",
