@@ -109,6 +109,24 @@ def test_the_newest_whole_checkpoint_is_loaded(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".tmp") == ["step_000000009", "step_000000012"]
 
 
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(tmp_path):
+    for step in (5, 9):
+        save_checkpoint(tmp_path, step, {"weight": torch.full((2,), float(step))})
+    newest = tmp_path / "step_000000009"
+    whole = (newest / "state.pt").read_bytes()
+    for damaged in (whole[:500], b"", b"no checkpoint"):
+        (newest / "state.pt").write_bytes(damaged)
+        with pytest.raises(UserError, match="step_000000009 .* delete this folder"):
+            load_checkpoint(tmp_path)
+    (newest / "state.pt").unlink()
+    with pytest.raises(UserError, match="step_000000009 .* delete this folder"):
+        load_checkpoint(tmp_path)
+    newest.rmdir()
+    state = load_checkpoint(tmp_path)
+    assert state is not None
+    assert state["step"] == 5
+
+
 def test_epochs_and_steps():
     config = TrainConfig(batch_size=10, epochs=4, warmup_epochs=1)
     assert (config.total_steps(50), config.warmup_steps(50)) == (20, 5)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from mien.types import UserError
 
 KEPT = 2
 
@@ -32,8 +35,18 @@ def save_checkpoint(root: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(root: Path) -> dict[str, Any] | None:
-    """State of the newest checkpoint, or None. Only tensors and plain values are unpickled."""
+    """State of the newest checkpoint, or None. Only tensors and plain values are unpickled.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     folders = _folders(root)
     if not folders:
         return None
-    return torch.load(folders[-1] / "state.pt", map_location="cpu", weights_only=True)
+    try:
+        return torch.load(folders[-1] / "state.pt", map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        raise UserError(
+            f"{folders[-1]} is missing its state.pt, or that is damaged: delete this folder and start again; the run goes on "
+            "from the checkpoint before it, or from the beginning"
+        ) from None
