@@ -104,6 +104,13 @@ def test_the_card_of_a_regressor_speaks_of_values(kind):
     assert ("personality" in card) == (kind == "traits")
 
 
+def test_the_card_names_data_of_both_trainings_once():
+    twice = replace(PROVENANCE, contracts=PROVENANCE.contracts * 2, data=("0123", "0123", "89ab"))
+    card = model_card(CONFIGS[0], twice)
+    assert "Manifests: 0123, 89ab." in card
+    assert card.count("- Crops: ") == 1
+
+
 def test_bad_folders_are_explained(tmp_path):
     save_model(tmp_path / "m", CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
     with pytest.raises(UserError, match="hub id"):

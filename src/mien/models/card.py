@@ -85,8 +85,8 @@ def _output(spec: LabelSpec) -> str:
 
 def _trained(provenance: Any) -> list[str]:
     return [
-        f"- Faces: {provenance.training_data}. Manifests: {', '.join(provenance.data) or 'unknown'}.",
-        *(f"- Crops: {c.describe()}" for c in provenance.contracts),
+        f"- Faces: {provenance.training_data}. Manifests: {', '.join(dict.fromkeys(provenance.data)) or 'unknown'}.",
+        *dict.fromkeys(f"- Crops: {c.describe()}" for c in provenance.contracts),
         f"- Started from: {provenance.init or 'random weights'}. Experiment {provenance.experiment or 'unknown'}.",
         *(f"- {name}: {value:.4g}" for name, value in provenance.metrics.items()),
     ]
