@@ -127,3 +127,10 @@ def test_the_paired_difference_is_surer_than_two_intervals():
     first = (np.arange(100) < 30).astype(int)
     interval = paired_bootstrap(truth, first, second, 2, seed=0)
     assert (interval.low, interval.high) == pytest.approx((0.1 - 1.96 * 0.03, 0.1 + 1.96 * 0.03), abs=0.02)
+
+
+def test_one_group_has_no_interval():
+    truth, predicted = np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1])
+    alone = bootstrap(truth, predicted, 2, 0, ["ann"] * 4)
+    assert {name: i.pair for name, i in alone.items()} == dict.fromkeys(alone, [None, None])
+    assert bootstrap(truth, predicted, 2, 0)["uar"].low < bootstrap(truth, predicted, 2, 0)["uar"].high

@@ -19,6 +19,7 @@ from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.prepare.config import PrepareConfig, contract_for
 from mien.prepare.faces import stream_faces
+from mien.prepare.pack import frame_rate
 from mien.prepare.pipeline import prepare
 from mien.types import CropContract, Store, UserError
 from tests.data.video_files import pictures, write, write_sound
@@ -404,3 +405,11 @@ def test_command_line(tmp_path, capsys):
     assert run(["prepare", str(path), "--out", str(tmp_path / "o"), "--crop", "box", "--workers", "0"]) == 2
     assert "crop is 'none' there and 'box' here" in capsys.readouterr().err
     assert Shards(tmp_path / "o").contract == CropContract(WHOLE.contract.geometry, Store())
+
+
+def test_holes_do_not_slow_the_frame_rate():
+    seen = np.array([0, 1, 2, 3, 10, 11, 12]) / 30
+    assert frame_rate(seen) == pytest.approx(30)
+    milliseconds = np.round(np.arange(300) / 30, 3)  # as Matroska keeps times
+    assert frame_rate(milliseconds) == pytest.approx(30, rel=1e-3)
+    assert frame_rate(np.array([0.5])) == 0

@@ -128,8 +128,10 @@ def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
     console.print(f"audit: {result['audit']}", highlight=False)
 
 
-def _cells(value: float, interval: list[float], percent: bool) -> tuple[str, str]:
+def _cells(value: float, interval: list[float | None], percent: bool) -> tuple[str, str]:
     low, high = interval
+    if low is None or high is None:
+        return f"{100 * value:.2f} %" if percent else f"{value:.4f}", "one unit: none"
     if percent:
         return f"{100 * value:.2f} %", f"{100 * low:.2f} to {100 * high:.2f}"
     return f"{value:.4f}", f"{low:.4f} to {high:.4f}"

@@ -78,10 +78,15 @@ def rates(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Interval:
-    """Percentile bootstrap, 95 %."""
+    """Percentile bootstrap, 95 %; NaN where there is none."""
 
     low: float
     high: float
+
+    @property
+    def pair(self) -> list[float | None]:
+        """For JSON, which has no NaN."""
+        return [None if v != v else v for v in (self.low, self.high)]
 
 
 def bootstrap(
@@ -120,7 +125,12 @@ def _per_group(
 
 
 def resampled(sums: np.ndarray, seed: int) -> np.ndarray:
-    """Totals ``[RESAMPLES, ...]`` over groups that are drawn with replacement, from what each group adds ``[groups, ...]``."""
+    """Totals ``[RESAMPLES, ...]`` over groups that are drawn with replacement, from what each group adds ``[groups, ...]``.
+
+    None at all of a single group: however often it is drawn, it says nothing of how much another would differ.
+    """
+    if len(sums) < 2:
+        return np.empty((0, *sums.shape[1:]))
     rng, count, flat = generator("bootstrap", seed), len(sums), sums.reshape(len(sums), -1).astype(np.float64)
     drawn = np.empty((RESAMPLES, flat.shape[1]))
     for k in range(RESAMPLES):  # row by row: all draws of a large test set at once would take gigabytes

@@ -216,8 +216,7 @@ class Packer:
         """Adds a row to the shard and returns its manifest row."""
         samples = building.samples
         times = np.array([s.time_s for s in samples])
-        span_s = float(times[-1] - times[0])
-        fps = (len(times) - 1) / span_s if span_s > 0 else 0.0
+        fps = frame_rate(times)
         sound = self._sound_of(source, float(times[0]), float(times[-1]) + (1 / fps if fps else 0.0))
         row = ShardRow(
             clip_id,
@@ -286,3 +285,12 @@ def passes(cuts: Sequence[Cut]) -> list[list[Cut]]:
         groups[-1].append(cut)
         end_s = max(end_s, float("inf") if cut.end_s is None else cut.end_s)
     return groups
+
+
+def frame_rate(times_s: np.ndarray) -> float:
+    """Frames per second where the face is seen throughout: holes (steps of more than twice the usual) do not count; 0 of one
+    frame."""
+    steps = np.diff(times_s)
+    if not len(steps) or steps.max() <= 0:
+        return 0.0
+    return float(1 / steps[steps <= 2 * np.median(steps)].mean())

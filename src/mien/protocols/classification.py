@@ -241,7 +241,7 @@ def score(predictions: Predictions, names: tuple[str, ...], seed: int = 0) -> di
     values = {name: getattr(result, name) for name in CLASS_METRICS}
     return {
         **values,
-        **{f"{name}_95": [intervals[name].low, intervals[name].high] for name in CLASS_METRICS},
+        **{f"{name}_95": intervals[name].pair for name in CLASS_METRICS},
         "checked_with": check_classes(truth, predicted, len(names), values),
         "choices": CLASS_METRICS,
         "resampled": word,

@@ -19,7 +19,7 @@ from mien.data.manifest import Manifest
 from mien.data.select import clip_values, main_tracks
 from mien.data.shards import Shards
 from mien.evaluate.crosscheck import check_values
-from mien.evaluate.metrics import Interval, resampling_groups
+from mien.evaluate.metrics import resampling_groups
 from mien.evaluate.values import VALUE_METRICS, bootstrap_values, concordance
 from mien.protocols._predict import average, members_of, predict_frames, predict_rows
 from mien.protocols._tracks import predict_tracks
@@ -137,10 +137,10 @@ def score(values: Values, names: tuple[str, ...], seed: int = 0, middle: float =
     for k, name in enumerate(names):
         found: dict[str, Any] = concordance(truth[:, k], predicted[:, k])
         result["checked_with"] |= check_values(truth[:, k], predicted[:, k], found)
-        result["per_target"][name] = found | {f"{m}_95": _pair(intervals[m][k]) for m in VALUE_METRICS}
+        result["per_target"][name] = found | {f"{m}_95": intervals[m][k].pair for m in VALUE_METRICS}
     for metric in VALUE_METRICS:
         result[metric] = float(np.mean([result["per_target"][name][metric] for name in names]))
-        result[f"{metric}_95"] = _pair(intervals[metric][-1])
+        result[f"{metric}_95"] = intervals[metric][-1].pair
     if any(len(t) > 1 for t in values.truth):
         result["per_video"] = per_video(values, names)
     return result | {"resampled": word, "num_videos": len(values.items), "num_failed": len(missing),
@@ -159,7 +159,3 @@ def per_video(values: Values, names: tuple[str, ...]) -> dict[str, Any]:
         "ccc": means,
         "items": {i: {n: c if np.isfinite(c) else None for n, c in v.items()} for i, v in items.items()},
     }
-
-
-def _pair(interval: Interval) -> list[float]:
-    return [interval.low, interval.high]
