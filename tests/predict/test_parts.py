@@ -16,13 +16,13 @@ from mien.types import LabelSpec
 from tests.predict.helpers import face
 
 
-def summary(values: list[tuple[float, float]]) -> TrackSummary:
-    """A track from (time, probability of class a)."""
+def summary(values: list[tuple[float, float]], edges: tuple[float, ...] = ()) -> TrackSummary:
+    """A track from (time, probability of class a); rows at the times `edges` are flagged so."""
     track = TrackSummary(0, {"m": LabelSpec(("a", "b"))})
     row: dict[str, Any] = {"quality": "ok", "score": 0.9, "face_px": 80.0, "sharpness": 10.0, "yaw": float("nan")}
     for time_s, p in values:
         moment = Moment(time_s, 0, face(time_s, value=int(100 * p)), (), (1.0,))
-        track.add(moment, row, {"m": np.array([p, 1 - p])})
+        track.add(moment, row | {"quality": "edge" if time_s in edges else "ok"}, {"m": np.array([p, 1 - p])})
     return track
 
 
@@ -30,6 +30,14 @@ def test_peaks_are_the_highest_and_lie_apart():
     # rises to 0.9 at 2.0 s, again to 0.8 at 6.0 s; 0.85 at 2.5 s belongs to the first hill
     track = summary([(0.0, 0.1), (1.5, 0.6), (2.0, 0.9), (2.5, 0.85), (4.0, 0.2), (5.75, 0.7), (6.0, 0.8), (8.0, 0.3)])
     assert [(p.time_s, p.value) for p in track.peaks["m"][0]] == [(2.0, 0.9), (6.0, 0.8)]
+
+
+def test_ends_of_a_track_are_no_peaks_unless_there_is_nothing_else():
+    values = [(0.0, 0.9), (1.5, 0.4), (3.0, 0.6), (4.5, 0.3), (6.0, 0.95)]
+    track = summary(values, edges=(0.0, 6.0))
+    assert [p.time_s for p in track.peaks["m"][0]] == [3.0, 1.5]
+    short = summary(values[:2], edges=(0.0, 1.5))
+    assert [p.time_s for p in short.peaks["m"][0]] == [0.0, 1.5]
 
 
 def test_memory_of_peaks_is_bounded():

@@ -49,10 +49,16 @@ class TrackSummary:
     """By model and class or target, the highest first."""
     lows: dict[str, list[list[Peak]]] = field(default_factory=dict)
     """The lowest first; of models without classes only."""
+    inner: bool = False
+    """A row was seen whole. Rows at the ends of a track, where the models see less, are extremes only until then."""
 
     def __post_init__(self) -> None:
+        self._forget_extremes()
         for model, spec in self.specs.items():
             self.sums[model] = np.zeros(len(spec.names))
+
+    def _forget_extremes(self) -> None:
+        for model, spec in self.specs.items():
             self.peaks[model] = [[] for _ in spec.names]
             self.lows[model] = [[] for _ in spec.names if spec.kind != "categorical"]
 
@@ -67,8 +73,14 @@ class TrackSummary:
             if not math.isnan(row[name]):
                 total, count = self.quality.get(name, (0.0, 0))
                 self.quality[name] = (total + float(row[name]), count + 1)
+        edge = "edge" in row["quality"]
+        if not edge and not self.inner:
+            self.inner = True
+            self._forget_extremes()
         for model, values in scores.items():
             self.sums[model] += values
+            if edge and self.inner:
+                continue
             for peaks, value in zip(self.peaks[model], values, strict=True):
                 _note(peaks, moment, float(value), 1)
             for lows, value in zip(self.lows[model], values, strict=False):
