@@ -31,6 +31,9 @@ class Prepare:
     crop: Literal["face", "box", "voxceleb2", "none"] | None = None
     """Default: face, or what the corpus says. face: aligned on five points. box: square around the face box. voxceleb2:
     the fixed patch of ready-made VoxCeleb2 frames. none: the whole frame is the face."""
+    landmarks: Literal[5, 68] = 5
+    """Points that --crop face aligns on. 68: found by the package face-alignment (pip install 'mien[face-alignment]'; it
+    downloads its weights) on every frame and smoothed over 12 frames, or given by --boxes."""
     size: int = 160
     """Side of the crop in pixels."""
     grey: bool = False
@@ -91,7 +94,7 @@ def config_of(args: Prepare) -> PrepareConfig:
     from mien.types import Store
 
     store = Store(args.size, not args.grey, args.fps, quality=args.quality, subsampling=args.subsampling)
-    contract = contract_for(args.crop or "face", args.margin, args.boxes is not None, store)
+    contract = contract_for(args.crop or "face", args.margin, args.boxes is not None, store, args.landmarks)
     fps = 25.0 if args.image_fps is None else args.image_fps
     return PrepareConfig(
         contract, args.every_s, args.detect_side, args.min_score, args.min_face, args.gap_s, args.boxes, args.frames,
@@ -118,7 +121,8 @@ def from_corpus(args: Prepare, name: str, console) -> Manifest:
         require(value is None, f"{option} does not go with --corpus: the corpus says what its files are")
     if len(args.videos) != 1:
         raise UserError(f"--corpus {name} wants one folder, its root; received {len(args.videos)}")
-    given = CorpusInput(name, Path(args.videos[0]), args.corpus_options, args.crop, args.margin, args.image_fps)
+    root, options = Path(args.videos[0]), args.corpus_options
+    given = CorpusInput(name, root, options, args.crop, args.margin, args.image_fps, args.landmarks)
     planned = plan_corpus(given, config_of(replace(args, margin=None)))
     counts, record = planned.record.counts, planned.record
     console.print(f"{name}: {counts['clips']} clips listed, {counts['missing']} of them missing", highlight=False)

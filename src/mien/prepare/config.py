@@ -7,7 +7,8 @@ from typing import Literal
 
 from mien.types import CropContract, CropKind, DetectorName, Geometry, Store, UserError
 
-TEMPLATE = "five-point-1"
+Landmarks = Literal[5, 68]
+TEMPLATE: dict[Landmarks, str] = {5: "five-point-1", 68: "sixty-eight-1"}
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,18 @@ class PrepareConfig:
 
 
 def contract_for(
-    crop: CropKind = "face", margin: float | None = None, boxes: bool = False, store: Store | None = None
+    crop: CropKind = "face",
+    margin: float | None = None,
+    boxes: bool = False,
+    store: Store | None = None,
+    landmarks: Landmarks = 5,
 ) -> CropContract:
     """The contract of a kind of crop: which detector and template go with it.
 
     Args:
         margin: None = 0 for `face` (its template already holds forehead and chin), 0.15 for `box`.
         boxes: boxes come from a file.
+        landmarks: how many of them `face` is aligned on.
 
     Raises:
         UserError: a combination that has no meaning.
@@ -55,9 +61,11 @@ def contract_for(
         raise UserError(f"--crop {crop} looks for no faces: leave out --margin and --boxes")
     if margin is not None and not -0.3 <= margin <= 2:
         raise UserError(f"--margin {margin:g}; allowed -0.3 to 2 (a fraction of the crop's side)")
+    if landmarks != 5 and crop != "face":
+        raise UserError(f"--landmarks {landmarks} is for --crop face; --crop {crop} aligns on none: leave it out")
     detector: DetectorName = "none" if crop in ("none", "voxceleb2") else "given" if boxes else "centerface"
     default = 0.15 if crop == "box" else 0.0
-    template = TEMPLATE if crop == "face" else ""
+    template = TEMPLATE[landmarks] if crop == "face" else ""
     geometry = Geometry(detector, crop, template, default if margin is None else margin)
     return CropContract(geometry, store or Store())
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from mien.prepare.align import VOXCELEB2, face_matrix, square
+from mien.prepare.align import VOXCELEB2, face_matrix, square, template_named
 from mien.types import CropContract, UserError
 
 BILINEAR = Image.Resampling.BILINEAR
@@ -56,17 +56,21 @@ def cut(image: np.ndarray, box: np.ndarray, points: np.ndarray, contract: CropCo
 
     Args:
         image: [H, W, 3] uint8 RGB.
-        box: [4]. points: [5, 2]. In the image's pixels.
+        box: [4]. points: [P, 2], P of the contract's template. In the image's pixels.
 
     Returns:
         [S, S, 3] uint8 RGB, or [S, S, 1] grey (ITU-R 601).
     """
-    kind, size, margin = contract.geometry.crop, contract.store.size, contract.geometry.margin
+    geometry, size = contract.geometry, contract.store.size
+    kind, margin = geometry.crop, geometry.margin
     height, width = image.shape[:2]
     if kind == "face":
         if not np.isfinite(points).all():
-            raise UserError("--crop face aligns on five points and these boxes have none: give points, or --crop box")
-        crop = warp(image, face_matrix(points, size, margin), size)
+            number = template_named(geometry.template).num_points
+            raise UserError(
+                f"--crop face aligns on {number} points and these boxes lack some: give points, or --crop box"
+            )
+        crop = warp(image, face_matrix(points, size, margin, geometry.template), size)
     elif kind == "box":
         crop = resize(image, square(box, margin), size)
     elif kind == "voxceleb2":

@@ -29,7 +29,7 @@ class Detections:
 
     Args:
         boxes: [N, 4] float32 x0 y0 x1 y1.
-        points: [N, 5, 2] float32: eyes, nose, mouth corners, image left first; NaN where unknown.
+        points: [N, P, 2] float32: eyes, nose, mouth corners, image left first, or 68 given landmarks; NaN where unknown.
         scores: [N] float32 in 0..1.
         ids: [N] track numbers when the source knows them, else None.
     """

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy as np
 
 from mien.data.frame import Frame
 from mien.data.video import read_frames
-from mien.prepare.align import yaw_degrees
-from mien.prepare.config import PrepareConfig
+from mien.prepare.align import five_of, yaw_degrees
+from mien.prepare.config import TEMPLATE, PrepareConfig
 from mien.prepare.crop import cut, sharpness
 from mien.prepare.detect import CenterFace, Detections, FaceDetector, WholeFrame
-from mien.prepare.given import GivenBoxes
+from mien.prepare.given import POINTS, SIXTY_EIGHT, GivenBoxes
+from mien.prepare.landmarks import Landmarker, landmarker_for, located, smoothed
 from mien.prepare.track import Tracker, TrackPoint
 
 # Frames waiting for the next detections may take this much memory (0.4 s of 4K at 60 fps); beyond it the detector is
@@ -61,11 +62,12 @@ def detector_for(config: PrepareConfig) -> FaceDetector | GivenBoxes:
     Raises:
         UserError: boxes file missing or wrong; weights not installed.
     """
-    name = config.contract.geometry.detector
-    if name == "none":
+    geometry = config.contract.geometry
+    if geometry.detector == "none":
         return WholeFrame()
-    if name == "given":
-        return GivenBoxes.read(config.boxes, points=config.contract.geometry.crop == "face")
+    if geometry.detector == "given":
+        columns = SIXTY_EIGHT if geometry.template == TEMPLATE[68] else POINTS
+        return GivenBoxes.read(config.boxes, geometry.crop == "face", columns)
     return CenterFace(config.every_s, config.min_score)
 
 
@@ -76,6 +78,7 @@ class FaceStream(Iterator[list[FaceSample]]):
 
     Args:
         source: name of the video in a `--boxes` file; default its path.
+        landmarker: finds 68 landmarks; default what the contract calls for.
     """
 
     def __init__(
@@ -86,11 +89,13 @@ class FaceStream(Iterator[list[FaceSample]]):
         end_s: float | None = None,
         detector: FaceDetector | GivenBoxes | None = None,
         source: str | None = None,
+        landmarker: Landmarker | None = None,
     ):
         self.config = config
         self.frame: Frame | None = None
         found = detector or detector_for(config)
         self._detector: FaceDetector = found.of(source or str(path)) if isinstance(found, GivenBoxes) else found
+        self._landmarker = landmarker or landmarker_for(config.contract)
         self._reader = read_frames(path, start_s, end_s, config.image_fps, config.first_number)
         # A folder of ready crops with gaps stays one track: its images are all of one person.
         ready = config.contract.geometry.detector == "none"
@@ -100,21 +105,23 @@ class FaceStream(Iterator[list[FaceSample]]):
         self._last_look: float | None = None
         self._asked: tuple[Frame, Future[Detections]] | None = None
         self._thread = ThreadPoolExecutor(1, "detector")
-        self._steps = self._run()
+        aligned_on_68 = config.contract.geometry.template == TEMPLATE[68]
+        self._steps = smoothed(self._run()) if aligned_on_68 else self._run()
 
     @property
     def problem(self) -> str:
         return self._reader.problem
 
     def __next__(self) -> list[FaceSample]:
-        self.frame, samples = next(self._steps)
-        return samples
+        self.frame, points = next(self._steps)
+        return [make_sample(self.frame, p, self.config) for p in points]
 
     def close(self) -> None:
         self._steps.close()
         self._reader.close()
 
-    def _run(self):
+    def _run(self) -> Generator[tuple[Frame, list[TrackPoint]]]:
+        """Each frame with its faces."""
         rate, previous = self.config.contract.store.fps, None
         try:
             for frame in self._reader if rate is None else resample(self._reader, rate):
@@ -189,18 +196,24 @@ class FaceStream(Iterator[list[FaceSample]]):
         while self._waiting and self._waiting[0].index < horizon:
             frame = self._waiting.popleft()
             self._bytes -= frame.nbytes
-            yield frame, self._samples(frame)
-
-    def _samples(self, frame: Frame) -> list[FaceSample]:
-        return [make_sample(frame, p, self.config) for p in self._tracker.at(frame.index, frame.time_s)]
+            yield frame, [located(frame, p, self._landmarker) for p in self._tracker.at(frame.index, frame.time_s)]
 
 
 def make_sample(frame: Frame, point: TrackPoint, config: PrepareConfig) -> FaceSample:
     """The crop of one face and what is measured on it."""
     crop = cut(frame.image, point.box, point.points, config.contract)
-    yaw, sharp = yaw_degrees(point.points), sharpness(crop)
+    five, sharp = five_of(point.points), sharpness(crop)
     return FaceSample(
-        frame.index, frame.time_s, point.track, point.box, point.points, point.score, sharp, yaw, crop, point.detected
+        frame.index,
+        frame.time_s,
+        point.track,
+        point.box,
+        five,
+        point.score,
+        sharp,
+        yaw_degrees(five),
+        crop,
+        point.detected,
     )
 
 

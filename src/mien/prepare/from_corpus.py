@@ -14,7 +14,7 @@ from mien.corpora._api import Entry, Listing
 from mien.corpora._record import CorpusRecord, count, read_record
 from mien.corpora._table import options_of, read_corpus
 from mien.data.manifest import COLUMNS, Manifest
-from mien.prepare.config import PrepareConfig, check, contract_for
+from mien.prepare.config import Landmarks, PrepareConfig, check, contract_for
 from mien.prepare.pipeline import Start, carry_out
 from mien.prepare.sources import Cut, Plan, source_of
 from mien.types import CropContract, CropKind, UserError
@@ -35,6 +35,7 @@ class CorpusInput:
     crop: CropKind | None = None
     margin: float | None = None
     image_fps: float | None = None
+    landmarks: Landmarks = 5
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def prepare_corpus(
 def config_of(listing: Listing, given: CorpusInput, config: PrepareConfig) -> PrepareConfig:
     """The settings that the corpus implies."""
     crop = given.crop or listing.crop
-    contract = contract_for(crop, given.margin, config.boxes is not None, config.contract.store)
+    contract = contract_for(crop, given.margin, config.boxes is not None, config.contract.store, given.landmarks)
     if crop == listing.crop == "none":
         contract = CropContract(contract.geometry, contract.store, verified=False, stand_in=listing.stand_in)
     first = listing.first_number if listing.image_times == "number" else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from mien.types import UserError
 
 BOX = ("x0", "y0", "x1", "y1")
 POINTS = tuple(f"{axis}_{name}" for name in ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r") for axis in ("x", "y"))
+# In the order of 300-W, numbered from 0.
+SIXTY_EIGHT = tuple(f"{axis}_{k}" for k in range(68) for axis in ("x", "y"))
 NEEDED = ("path", "time_s", *BOX)
 
 
@@ -58,7 +61,7 @@ class GivenTrack:
         latest = marks[-1].time_s
         marks = [m for m in marks if m.time_s == latest]
         boxes = np.array([m.box for m in marks], np.float32)
-        points = np.array([m.points for m in marks], np.float32).reshape(-1, NUM_POINTS, 2)
+        points = np.array([m.points for m in marks], np.float32).reshape(len(marks), -1, 2)
         ids = None if marks[0].track is None else np.array([m.track for m in marks])
         return Detections(boxes, points, np.ones(len(marks), np.float32), ids)
 
@@ -86,11 +89,12 @@ class GivenBoxes:
         return f"--boxes {self._file} marks nothing in {source}; its paths begin: {some or '(none)'}"
 
     @classmethod
-    def read(cls, file: str | None, points: bool) -> GivenBoxes:
-        """Reads a CSV with the columns `NEEDED`, and optionally `track` and `POINTS`.
+    def read(cls, file: str | None, points: bool, columns: tuple[str, ...] = POINTS) -> GivenBoxes:
+        """Reads a CSV with the columns `NEEDED`, and optionally `track` and points.
 
         Args:
-            points: the crop needs the five points.
+            points: the crop needs them.
+            columns: the points' names: `POINTS` or `SIXTY_EIGHT`.
 
         Raises:
             UserError: missing file or columns, a value that is no number, a box without area.
@@ -100,20 +104,27 @@ class GivenBoxes:
         with open(file, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             have = reader.fieldnames or []
-            needed = NEEDED + (POINTS if points else ())
+            needed = NEEDED + (columns if points else ())
             if missing := [c for c in needed if c not in have]:
-                more = " (--crop face aligns on five points; --crop box needs none)" if points else ""
-                raise UserError(f"--boxes {file} has no column {', '.join(missing)}; needed: {', '.join(needed)}{more}")
+                count = len(columns) // 2
+                more = f" (--crop face aligns on {count} points here; --crop box needs none)" if points else ""
+                raise UserError(f"--boxes {file} has no column {shortened(missing)}; needed: {shortened(needed)}{more}")
+            given = columns if columns[0] in have else ()
             marks = defaultdict(list)
             for line, row in enumerate(reader, 2):
-                marks[row["path"]].append(_mark(row, "track" in have, POINTS[0] in have, f"{file} line {line}"))
+                marks[row["path"]].append(_mark(row, "track" in have, given, f"{file} line {line}"))
         return cls(dict(marks), file)
 
 
-def _mark(row: dict[str, str], tracks: bool, points: bool, where: str) -> Mark:
+def shortened(names: Sequence[str], most: int = 16) -> str:
+    """The names with commas; of a long list the beginning and the last."""
+    return ", ".join(names if len(names) <= most else [*names[: most - 1], "...", names[-1]])
+
+
+def _mark(row: dict[str, str], tracks: bool, columns: tuple[str, ...], where: str) -> Mark:
     try:
         time_s, *box = (float(row[c]) for c in ("time_s", *BOX))
-        marks = tuple(float(row[c] or "nan") for c in POINTS) if points else (math.nan,) * 10
+        marks = tuple(float(row[c] or "nan") for c in columns) or (math.nan,) * (2 * NUM_POINTS)
         track = int(float(row["track"])) if tracks and row["track"] else None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"--boxes {where}: not a number ({error})") from error

@@ -20,6 +20,7 @@ from mien.prepare.config import PrepareConfig
 from mien.prepare.detect import CenterFace, Detections, FaceDetector
 from mien.prepare.faces import FaceSample, FaceStream, large_enough, make_sample
 from mien.prepare.given import GivenBoxes
+from mien.prepare.landmarks import landmarker_for, located
 from mien.prepare.sources import Cut, Source
 from mien.prepare.track import TrackPoint
 from mien.types import Store, UserError
@@ -206,6 +207,7 @@ class Packer:
         for track, k in enumerate(np.argsort(-sides, kind="stable")):
             point = TrackPoint(track, found.boxes[k], found.points[k], float(found.scores[k]), True)
             row = Building()
+            point = located(frame, point, landmarker_for(self.config.contract))
             row.add(make_sample(frame, point, self.config), self.config.contract.store)
             rows.append({**self.write(source, f"{source.name}/{track}/0", track, row, cut.targets), "cut": ""})
         return rows or [failure(source, cut, "no_face", "no face in the picture")]

@@ -16,6 +16,7 @@ from mien.prepare.config import PrepareConfig, check
 from mien.prepare.faces import detector_for
 from mien.prepare.job import make_jobs, read_parts, settings_of, sweep
 from mien.prepare.labels import label_columns
+from mien.prepare.landmarks import landmarker_for
 from mien.prepare.pack import failure_row
 from mien.prepare.pool import run_jobs
 from mien.prepare.sources import Plan, make_plan
@@ -82,6 +83,7 @@ def carry_out(
     """
     require(workers is None or workers >= 0, f"--workers {workers}: give 0 (this process alone) or more")
     detector_for(config)  # a wrong boxes file is found here, not in a worker
+    landmarker_for(config.contract)  # and its weights are downloaded once
     with writing(out):
         claim(out, config.contract)
         if claimed is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ SMOOTH_LIMIT = 0.03
 
 @dataclass(eq=False)
 class Knot:
-    """A detection on a track. `shape` [14]: box and points in one vector."""
+    """A detection on a track. `shape` [4 + 2 P]: box and points in one vector."""
 
     index: int
     time_s: float
@@ -113,7 +114,8 @@ class Tracker:
     def update(self, index: int, time_s: float, found: Detections) -> None:
         """Takes the detections of frame `index`."""
         self._expire_before(index, time_s)
-        shapes = np.concatenate([found.boxes, found.points.reshape(len(found), 10)], 1).astype(np.float64)
+        places = found.points.reshape(len(found), math.prod(found.points.shape[1:]))
+        shapes = np.concatenate([found.boxes, places], 1).astype(np.float64)
         knots = [Knot(index, time_s, shape, float(s)) for shape, s in zip(shapes, found.scores, strict=True)]
         taken = set()
         for k, track in self._pairs(knots, found.ids):
@@ -182,7 +184,7 @@ class Tracker:
                 track.number = self._next if track.given is None else track.given
                 self._next = max(self._next, track.number) + 1
         return [
-            TrackPoint(t.number, shape[:4], shape[4:].reshape(5, 2), score, detected)
+            TrackPoint(t.number, shape[:4], shape[4:].reshape(-1, 2), score, detected)
             for t, (shape, score, detected) in points
         ]
 
