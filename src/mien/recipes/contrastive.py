@@ -147,7 +147,7 @@ def dino_video_micro() -> PretrainRecipe:
     """Ours: for two CPU cores."""
     method = DINOConfig(
         lip_reading_micro(), first=MICRO, second=MICRO_SECOND, local=Look(size=32, crop_area=(0.15, 0.5), blur=0.5),
-        num_local=2, hidden=256, bottleneck=64, prototypes=256, momentum=0.9, **CLIPS,
+        num_local=2, hidden=256, bottleneck=64, prototypes=256, momentum=0.99, **CLIPS,
     )  # fmt: skip
     return PretrainRecipe(
         "dino-video-micro", method, replace(ADAMW, lr=4e-3, final_weight_decay=0.4), MICRO_VIDEO_TRAIN
@@ -158,7 +158,7 @@ def dino_micro() -> PretrainRecipe:
     """Ours: DINO on single pictures, for two CPU cores."""
     method = DINOConfig(
         resnet_micro(), first=MICRO, second=MICRO_SECOND, local=Look(size=32, crop_area=(0.15, 0.5), blur=0.5),
-        num_local=2, hidden=256, bottleneck=64, prototypes=256, momentum=0.9,
+        num_local=2, hidden=256, bottleneck=64, prototypes=256, momentum=0.99,
     )  # fmt: skip
     return PretrainRecipe("dino-micro", method, replace(ADAMW, lr=4e-3, final_weight_decay=0.4), MICRO_TRAIN)
 
