@@ -44,6 +44,7 @@ CLIPS, SUBJECTS, CLIP_FRAMES = 1500, 300, 32
 # Brows to chin, as in the ablations: of whole heads of 64 pixels even supervised training reads little expression (docs/lab.md).
 MARGIN, SIZE, STORE_SIZE = -0.2, 64, 96
 PRETRAIN_STEPS, PRETRAIN_BATCH = 800, 64
+RESERVE_SIZE = 96  # spatial reserve pooling needs a map of 3 x 3
 CALIBRATION_STEPS = 60  # at a learning rate of 0: random weights with the batch statistics of faces
 FINETUNE_STEPS, FINETUNE_BATCH = 240, 64
 PRECISION: Literal["bf16"] = "bf16"  # on processors with AMX 1.1 to 1.25 times the faces a second
@@ -135,14 +136,15 @@ def people_of(shards: Path, place: Path) -> Path:
     return view
 
 
-def classify(seed: int, steps: int, pool: Any, frozen_stages: int) -> Any:
+def classify(seed: int, steps: int, pool: Any, frozen_stages: int, size: int = SIZE) -> Any:
     """Fine-tuning of single frames: SGD as in the released configuration, small crops, flips."""
     from mien.recipes.supervised import ClassifyRecipe
     from mien.train.loop import TrainConfig
     from mien.train.optim import OptimConfig
 
     return ClassifyRecipe(
-        num_frames=1, stride=1, views=1, pool=pool, head_norm="none" if pool == "srp" else "batch", frozen_stages=frozen_stages,
+        num_frames=1, stride=1, size=size, views=1, pool=pool,
+        head_norm="none" if pool == "srp" else "batch", frozen_stages=frozen_stages,
         randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, label_smoothing=0.0, crop_area=(0.6, 1.0), crop_aspect=(1.0, 1.0),
         optim=OptimConfig(kind="sgd", lr=0.08, min_lr=1e-4, weight_decay=1e-3),
         train=TrainConfig(batch_size=FINETUNE_BATCH, steps=steps, seed=seed, workers=0, save_every_s=60.0, precision=PRECISION),
@@ -248,6 +250,7 @@ class Finetune:
     on: str
     pool: str = "tokens"
     frozen_stages: int = -1
+    size: int = SIZE
 
     @property
     def needs(self) -> Pretrain:
@@ -255,7 +258,7 @@ class Finetune:
 
     @property
     def name(self) -> str:
-        return f"finetune/{self.on}/{self.start}-{self.pool}-{self.frozen_stages}/{self.seed}"
+        return f"finetune/{self.on}/{self.start}-{self.pool}-{self.frozen_stages}-{self.size}/{self.seed}"
 
     def do(self, out: Path) -> dict[str, Any]:
         import pyarrow.parquet as pq
@@ -266,7 +269,7 @@ class Finetune:
         from mien.recipes.finetune import FinetuneData, finetune
 
         run, shards = folder(self, out) / "run", Path(self.data.classes_by_name[self.on])
-        recipe = classify(self.seed, FINETUNE_STEPS, self.pool, self.frozen_stages)
+        recipe = classify(self.seed, FINETUNE_STEPS, self.pool, self.frozen_stages, self.size)
         finetune(recipe, FinetuneData(shards), run, str(folder(self.needs, out) / "run"), None, SIZE, "cpu")
         evaluate(load_folder(run), Shards(shards), run / "evaluation")
         table = pq.read_table(run / "evaluation" / "predictions.parquet").to_pydict()
@@ -290,7 +293,7 @@ def cells(data: Data, seed: int) -> Iterator[Job]:
             yield Finetune(data, start, seed, on)
         for stages in (-1, 0, 1, 2, 3, 4):
             for pool in ("srp", "tokens") if stages in (-1, 3) else ("srp",):
-                yield Finetune(data, "contrawarping", seed, on, pool, stages)
+                yield Finetune(data, "contrawarping", seed, on, pool, stages, RESERVE_SIZE)
 
 
 def all_cells(data: Data) -> list[Job]:
@@ -371,10 +374,10 @@ def document(data: Data, out: Path) -> str:
             *versus(data, on, out, Finetune),
             "",
         ]
-        lines += [f"### {on}: pooling (paper Table 2), from ContraWarping", ""]
+        lines += [f"### {on}: pooling (paper Table 2), from ContraWarping, {RESERVE_SIZE} pixels", ""]
         for stages in (-1, 3):
             lines += head("frozen stages: " + ("none" if stages < 0 else str(stages)), "paper (F1)", "mean over space")
-            gap = [Finetune(data, "contrawarping", s, on, "tokens", stages) for s in SEEDS]
+            gap = [Finetune(data, "contrawarping", s, on, "tokens", stages, RESERVE_SIZE) for s in SEEDS]
             srp = [replace(j, pool="srp") for j in gap]
             papers = [f"{PAPER_TABLE_2[p]}" if stages == 3 else "" for p in ("tokens", "srp")]
             lines += [row("mean over space", papers[0], gap, None, out), row("SRP", papers[1], srp, gap, out), ""]
@@ -383,7 +386,7 @@ def document(data: Data, out: Path) -> str:
             "",
             *head("stem and stages", "paper (F1)", "none frozen"),
         ]
-        free = [Finetune(data, "contrawarping", s, on, "srp", -1) for s in SEEDS]
+        free = [Finetune(data, "contrawarping", s, on, "srp", -1, RESERVE_SIZE) for s in SEEDS]
         lines.append(row("none frozen", "", free, None, out))
         for stages, paper in PAPER_TABLE_4.items():
             lines.append(
