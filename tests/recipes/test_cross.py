@@ -55,6 +55,20 @@ def theirs(ours: Path) -> Path:
     return root
 
 
+def test_grey_encoders_and_grey_crops(ours: Path, tmp_path: Path):
+    grey = tmp_path / "grey"
+    grey.mkdir()
+    os.symlink(ours / "shards", grey / "shards")
+    Manifest.read(ours).write(grey)
+    contract = read_contract(ours)
+    write_contract(grey, replace(contract, store=replace(contract.store, color=False)))
+    start = replace(START, encoder=replace(ENCODER, channels=1))
+    assert cross(RECIPE, FinetuneData(), [grey], [grey], tmp_path / "out", None, "1", start).is_file()
+    with pytest.raises(UserError, match="crops are grey"):
+        cross(RECIPE, FinetuneData(), [grey], [grey], tmp_path / "colour", None, "1", START)
+    assert not (tmp_path / "colour").exists()
+
+
 def test_a_matrix_of_two_corpora(ours: Path, theirs: Path, tmp_path: Path):
     out = tmp_path / "matrix"
     path = cross(RECIPE, FinetuneData(), [ours, theirs], [ours, theirs], out, TABLES, "1", START)

@@ -22,7 +22,7 @@ from mien.protocols.render import matrix
 from mien.protocols.table import PROTOCOLS, Protocol, chosen_folds
 from mien.recipes.finetune import classes_of, finetune, start_from
 from mien.recipes.folds import Init, score_once
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
+from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe
 from mien.types import LabelSpec, require
 
 
@@ -90,8 +90,8 @@ def cross(
     for parts, option in ((sources, "--train-on"), (targets, "--test-on")):
         names = [p.name for p in parts]
         require(len(set(names)) == len(names), f"{option}: {', '.join(names)}; each corpus once")
-    size = recipe.size or start_from(start.init, start.encoder, start.size).size
-    plans = {(a.name, b.name): pair(a, b, tables, recipe, size, allow_mismatch) for a in sources for b in targets}
+    begin = start_from(start.init, start.encoder, start.size)
+    plans = {(a.name, b.name): pair(a, b, tables, recipe, begin, allow_mismatch) for a in sources for b in targets}
     results = []
     for a in sources:
         rows = replace(data, data=a.shards.root, target=a.target, split=a.split)
@@ -109,9 +109,10 @@ def cross(
     return out / "matrix.md"
 
 
-def pair(a: Part, b: Part, tables: Tables | None, recipe: TaskRecipe, size: int, allow_mismatch: bool) -> Scoring:
+def pair(a: Part, b: Part, tables: Tables | None, recipe: TaskRecipe, begin: Start, allow_mismatch: bool) -> Scoring:
     """How a model of `a` is scored on `b`. Raises UserError where it cannot be."""
-    check_contract(LabelSpec((), size=size, contract=a.shards.contract), b.shards.contract, allow_mismatch)
+    spec = LabelSpec((), size=recipe.size or begin.size, contract=a.shards.contract, **begin.pixels)
+    check_contract(spec, b.shards.contract, allow_mismatch)
     table = None
     if isinstance(recipe, ClassifyRecipe):
         table = _table(a, b, tables, recipe.per)
