@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput
+from mien.encoders._api import EncoderOutput, Pool
+from mien.layers.patch import Grid
 from mien.types import require
 
 NUM_STAGES = 4
 STRIDE = 32  # pixels from one place of the last map to the next
 SMALLEST = 32
 WIDE = 64
+
+
+class ConvConfig:
+    """What the configs of convolutional encoders say alike; those add their fields, and how far a token sees over time."""
+
+    supports_mask: ClassVar[bool] = False
+    tube: ClassVar[Grid] = (1, STRIDE, STRIDE)
+    """Frames and pixels from one token to the next. A token sees more than that."""
+
+    @property
+    def window(self) -> None:
+        """There are no masks."""
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """What a classifier may average."""
+        return ("tokens",)
+
+    def spatial(self, size: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a frame: five strides of two, each rounded up."""
+        side = -(-size // STRIDE)
+        return side, side
+
+    def check_clip(self, num_frames: int, size: int) -> None:
+        """Raises UserError for clips without a frame, or too small for the strides."""
+        require(num_frames >= 1, f"{num_frames} frames: give 1 or more")
+        require(size >= SMALLEST, f"size {size} px: give {SMALLEST} or more")
+
+
+class ConvEncoder(nn.Module):
+    """What convolutional encoders do alike: stages are layers, and those that are frozen stay so."""
+
+    supports_mask = False
+    num_layers = NUM_STAGES
+
+    def __init__(self, dim: int, frozen_stages: int):
+        super().__init__()
+        self.dim, self.frozen_stages = dim, frozen_stages
+
+    def train(self, mode: bool = True) -> Self:
+        """Frozen parts get no gradients, and their BatchNorm keeps its running statistics (official.md 8.2)."""
+        super().train(mode)
+        for part in frozen_parts(self, self.frozen_stages):
+            part.eval().requires_grad_(False)
+        return self
+
+    def layer_of(self, name: str) -> int:
+        return layer_of(name)
+
+    def unused_by(self, pool: str) -> set[str]:
+        return set()
 
 
 def check_conv(width: int, channels: int, frozen_stages: int) -> None:
@@ -24,17 +76,6 @@ def check_conv(width: int, channels: int, frozen_stages: int) -> None:
         -1 <= frozen_stages <= NUM_STAGES,
         f"{frozen_stages} frozen stages: give -1 for none, 0 for the stem alone, or up to {NUM_STAGES} stages besides it",
     )
-
-
-def check_frames(num_frames: int, size: int) -> None:
-    """Raises UserError for clips without a frame, or too small for the strides."""
-    require(num_frames >= 1, f"{num_frames} frames: give 1 or more")
-    require(size >= SMALLEST, f"size {size} px: give {SMALLEST} or more")
-
-
-def map_side(size: int) -> int:
-    """Side of the last map: five strides of two, each rounded up."""
-    return -(-size // STRIDE)
 
 
 def layer_of(name: str) -> int:
@@ -69,13 +110,6 @@ def frozen_parts(encoder: nn.Module, frozen_stages: int) -> list[nn.Module]:
         for name, module in encoder.named_modules()
         if name and name != "trunk" and layer_of(name) <= frozen_stages
     ]
-
-
-def freeze_(parts: Iterable[nn.Module]) -> None:
-    """Gradients off; BatchNorm keeps its running statistics (official.md 8.2). To be called after every ``train()``, which
-    would switch BatchNorm back."""
-    for part in parts:
-        part.eval().requires_grad_(False)
 
 
 def refuse_masks(keep: Tensor | None) -> None:

@@ -10,29 +10,21 @@ from typing import ClassVar, get_args
 
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput, Pool
+from mien.encoders._api import EncoderOutput
 from mien.encoders._conv import (
-    NUM_STAGES,
+    ConvConfig,
+    ConvEncoder,
     as_frames,
     as_tokens,
     check_conv,
-    check_frames,
-    freeze_,
-    frozen_parts,
-    layer_of,
-    map_side,
     refuse_masks,
 )
-from mien.layers.patch import Grid
 from mien.layers.resnet import Activation, Trunk, activation_of, kaiming_
 from mien.types import require
 
-LIP_READING_MEAN = (0.421,)
-LIP_READING_STD = (0.165,)  # of the grey input of the published lip-reading models (official.md 9.2)
-
 
 @dataclass(frozen=True)
-class LipReadingConfig:
+class LipReadingConfig(ConvConfig):
     """Defaults: 11,182,784 parameters."""
 
     activation: Activation = "relu"
@@ -42,9 +34,6 @@ class LipReadingConfig:
     frozen_stages: int = -1
     """0 freezes the 3-D convolution ("frozen" in SS-VAERR), n the stages 1 to n of the trunk too; -1 nothing."""
 
-    supports_mask: ClassVar[bool] = False
-    tube: ClassVar[Grid] = (1, 32, 32)
-    """Frames and pixels from one token to the next. A token sees more than that, over time two frames before and after."""
     reach: ClassVar[int] = 2
     """Frames before and after its own that a token depends on."""
 
@@ -57,36 +46,16 @@ class LipReadingConfig:
     def dim(self) -> int:
         return 8 * self.width
 
-    @property
-    def window(self) -> None:
-        """There are no masks."""
-
-    @property
-    def pools(self) -> tuple[Pool, ...]:
-        """What a classifier may average."""
-        return ("tokens",)
-
-    def spatial(self, size: int) -> tuple[int, int]:
-        """Rows and columns of the tokens of a frame."""
-        return map_side(size), map_side(size)
-
-    def check_clip(self, num_frames: int, size: int) -> None:
-        """Raises UserError for clips without a frame, or too small for the strides."""
-        check_frames(num_frames, size)
-
     def build(self) -> LipReading:
         return LipReading(self)
 
 
-class LipReading(nn.Module):
+class LipReading(ConvEncoder):
     """See the module's docstring."""
 
-    supports_mask = False
-
     def __init__(self, config: LipReadingConfig):
-        super().__init__()
+        super().__init__(config.dim, config.frozen_stages)
         self.config = config
-        self.dim, self.num_layers = config.dim, NUM_STAGES
         self.frontend3D = nn.Sequential(
             nn.Conv3d(config.channels, config.width, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
             nn.BatchNorm3d(config.width),
@@ -106,17 +75,6 @@ class LipReading(nn.Module):
         refuse_masks(keep)
         x = self.trunk(as_frames(self.frontend3D(clip), self.config.width))
         return as_tokens(x.to(self.frontend3D[1].weight.dtype), len(clip))  # under autocast the map is bfloat16
-
-    def train(self, mode: bool = True) -> LipReading:
-        super().train(mode)
-        freeze_(frozen_parts(self, self.config.frozen_stages))
-        return self
-
-    def layer_of(self, name: str) -> int:
-        return layer_of(name)
-
-    def unused_by(self, pool: str) -> set[str]:
-        return set()
 
 
 def lip_reading() -> LipReadingConfig:

@@ -10,26 +10,21 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput, Pool
+from mien.encoders._api import EncoderOutput
 from mien.encoders._conv import (
-    NUM_STAGES,
+    ConvConfig,
+    ConvEncoder,
     as_frames,
     as_tokens,
     check_conv,
-    check_frames,
-    freeze_,
-    frozen_parts,
-    layer_of,
-    map_side,
     refuse_masks,
 )
-from mien.layers.patch import Grid
 from mien.layers.resnet import LAYOUTS, Depth, block_of, kaiming_, stages
 from mien.types import require
 
 
 @dataclass(frozen=True)
-class ResNetConfig:
+class ResNetConfig(ConvConfig):
     """Defaults: ResNet-18, 11,176,512 parameters."""
 
     depth: Depth = 18
@@ -39,9 +34,6 @@ class ResNetConfig:
     frozen_stages: int = -1
     """0 freezes the stem, n the stages 1 to n too, with the statistics of their BatchNorm; -1 nothing."""
 
-    supports_mask: ClassVar[bool] = False
-    tube: ClassVar[Grid] = (1, 32, 32)
-    """Frames and pixels from one token to the next. A token sees more than that."""
     reach: ClassVar[int] = 0
     """Frames before and after its own that a token depends on."""
 
@@ -53,36 +45,16 @@ class ResNetConfig:
     def dim(self) -> int:
         return 8 * self.width * block_of(self.depth).expansion
 
-    @property
-    def window(self) -> None:
-        """There are no masks."""
-
-    @property
-    def pools(self) -> tuple[Pool, ...]:
-        """What a classifier may average."""
-        return ("tokens",)
-
-    def spatial(self, size: int) -> tuple[int, int]:
-        """Rows and columns of the tokens of a frame."""
-        return map_side(size), map_side(size)
-
-    def check_clip(self, num_frames: int, size: int) -> None:
-        """Raises UserError for clips without a frame, or too small for the strides."""
-        check_frames(num_frames, size)
-
     def build(self) -> ResNet:
         return ResNet(self)
 
 
-class ResNet(nn.Module):
+class ResNet(ConvEncoder):
     """See the module's docstring."""
 
-    supports_mask = False
-
     def __init__(self, config: ResNetConfig):
-        super().__init__()
+        super().__init__(config.dim, config.frozen_stages)
         self.config = config
-        self.dim, self.num_layers = config.dim, NUM_STAGES
         self.conv1 = nn.Conv2d(config.channels, config.width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(config.width)
         self.relu = nn.ReLU(inplace=True)
@@ -103,17 +75,6 @@ class ResNet(nn.Module):
         for module in self.children():
             x = module(x)
         return as_tokens(x.to(self.conv1.weight.dtype), len(clip))  # under autocast the map is bfloat16
-
-    def train(self, mode: bool = True) -> ResNet:
-        super().train(mode)
-        freeze_(frozen_parts(self, self.config.frozen_stages))
-        return self
-
-    def layer_of(self, name: str) -> int:
-        return layer_of(name)
-
-    def unused_by(self, pool: str) -> set[str]:
-        return set()
 
 
 def resnet18() -> ResNetConfig:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from mien.data.acoustic import AcousticTargets, LogMel
 from mien.data.view import Hearing, View
 from mien.encoders._table import EncoderConfig
-from mien.encoders.lip_reading import LIP_READING_MEAN, LIP_READING_STD, LipReadingConfig
+from mien.encoders.lip_reading import LipReadingConfig
 from mien.layers.conformer import Conformer
 from mien.transforms.lip_crop import LipCrop
-from mien.types import UserError, require
+from mien.types import GREY_MEAN, GREY_STD, UserError, require
 
 SMALLEST_STD = 1e-3  # of a target within a clip: what does not change at all stays 0
 MOMENTUM = 0.01  # of running statistics, per step
@@ -54,8 +54,8 @@ class LiRAConfig:
     """Width of the feed-forwards over that of the conformer."""
     kernel: int = 31
     dropout: float = 0.1
-    mean: tuple[float, ...] = LIP_READING_MEAN
-    std: tuple[float, ...] = LIP_READING_STD
+    mean: tuple[float, ...] = GREY_MEAN
+    std: tuple[float, ...] = GREY_STD
 
     def __post_init__(self) -> None:
         require(self.stride >= 1, f"stride {self.stride}: give 1 or more")

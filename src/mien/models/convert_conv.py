@@ -9,7 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from mien.encoders.lip_reading import LIP_READING_MEAN, LIP_READING_STD, LipReadingConfig
+from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.layers.resnet import Activation
 from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
@@ -18,7 +18,7 @@ from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder
 from mien.tasks._table import TaskConfig
 from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec, UserError, require
+from mien.types import GREY_MEAN, GREY_STD, LabelSpec, UserError, require
 
 RESNET_SIZE, RESNET_TEST_RESIZE = 224, 256
 LIP_READING_SIZE = 96
@@ -106,8 +106,8 @@ def _lip_reading(state: dict[str, Tensor], source: Path, options: ConvertOptions
         LipReadingConfig(activation),
         NUM_FRAMES,
         size=options.size or LIP_READING_SIZE,
-        mean=LIP_READING_MEAN,
-        std=LIP_READING_STD,
+        mean=GREY_MEAN,
+        std=GREY_STD,
     )
     weights, odd = _fitted(config, found, source, options.name)
     return config, weights, [*notes, *more, *odd]

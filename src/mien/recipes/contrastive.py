@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mien.encoders.lip_reading import LIP_READING_MEAN, LIP_READING_STD, lip_reading, lip_reading_micro
+from mien.encoders.lip_reading import lip_reading, lip_reading_micro
 from mien.encoders.resnet import resnet18, resnet50, resnet_micro
 from mien.methods.byol import BYOLConfig
 from mien.methods.contrawarping import ContraWarpingConfig
@@ -21,7 +21,7 @@ from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.transforms.contrastive import Look
 from mien.transforms.warp import Warp
-from mien.types import Geometry
+from mien.types import GREY_MEAN, GREY_STD, Geometry
 
 # SimSiam's optimizer (official.md 9.5). Ours for BYOL and ContraWarping too.
 SMALL_BATCH = OptimConfig("sgd", lr=0.05, min_lr=0.0, weight_decay=1e-4)
@@ -44,7 +44,7 @@ MILD = Look(
 STRONG_WARP = Warp(moves=(3, 6), magnitude=(0.15, 0.3))
 # Grey clips at 25 frames per second, as SS-VAERR prepares them; the length is ours (methods/_siamese.py). On grey pictures hue,
 # saturation and grey conversion do nothing.
-CLIPS: dict[str, Any] = {"num_frames": 8, "stride": 1, "mean": LIP_READING_MEAN, "std": LIP_READING_STD}
+CLIPS: dict[str, Any] = {"num_frames": 8, "stride": 1, "mean": GREY_MEAN, "std": GREY_STD}
 ADAMW = OptimConfig("adamw", lr=1e-3, min_lr=1e-6, weight_decay=0.04, betas=(0.9, 0.999), clip_norm=3.0)
 VIDEO_TRAIN = TrainConfig(batch_size=64, warmup_epochs=10)
 MICRO_VIDEO_TRAIN = TrainConfig(batch_size=16, warmup_epochs=10)
