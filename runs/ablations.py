@@ -36,7 +36,7 @@ from ablation_cells import (
     jobs,
 )
 from ablation_tables import NUM_FRAMES, SIZE, STRIDE, Ablation, Expected, Variant, ablations
-from cells import Scheduler, Score, done, folder, kept, score, spent, uar
+from cells import Scheduler, Score, done, finish, folder, kept, score, spent, uar
 
 
 @dataclass(frozen=True)
@@ -207,27 +207,15 @@ def main() -> int:
     args = tyro.cli(Args)
     tables = ablations()
 
-    def write(job: Job | None = None) -> None:
+    def write() -> None:
         args.table.parent.mkdir(parents=True, exist_ok=True)
         args.table.write_text(document(tables, args.out, args.hours, args.workers))
-        if job and done(job, args.out):
-            finished = sum(done(j, args.out) for j in todo)
-            used = sum(spent(args.out).values()) / 3600
-            print(f"[{finished}/{len(todo)}] {used:.2f} core-hours  {job.name}  {kept(job, args.out)}", flush=True)
 
-    todo = jobs(tables, SEEDS)
     if args.table_only:
         write()
         return 0
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     draw_data(args.out, args.workers)
-    scheduler = Scheduler(todo, args.out, args.workers, args.hours * args.workers * 3600)
-    scheduler.run(write)
-    write()
-    if scheduler.signal is not None:
-        print("stopped; what was finished is kept, the same command goes on", file=sys.stderr)
-        return 128 + scheduler.signal
-    return 1 if scheduler.failed else 0
+    return finish(Scheduler(jobs(tables, SEEDS), args.out, args.workers, args.hours * args.workers * 3600), write)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,26 @@ class Scheduler:
         after(job)
 
 
+def finish(scheduler: Scheduler, write: Callable[[], None]) -> int:
+    """Runs what is missing and rewrites the page after each job; returns the exit code."""
+
+    def after(job: Any) -> None:
+        write()
+        if done(job, scheduler.out):
+            finished = sum(done(j, scheduler.out) for j in scheduler.todo)
+            minutes = sum(spent(scheduler.out).values()) / 60
+            result = {k: v for k, v in kept(job, scheduler.out).items() if not isinstance(v, list)}
+            print(f"[{finished}/{len(scheduler.todo)}] {minutes:.0f} min  {job.name}  {result}", flush=True)
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    scheduler.run(after)
+    write()
+    if scheduler.signal is not None:
+        print("stopped; what was finished is kept, the same command goes on", file=sys.stderr)
+        return 128 + scheduler.signal
+    return 1 if scheduler.failed else 0
+
+
 def work(job: Job, out: Path) -> None:
     """A process of its own, on one thread; Ctrl-C reaches it from the parent only, as SIGTERM, upon which runs save."""
     os.setpgrp()
@@ -171,7 +191,13 @@ class Score:
     high: float
 
     def __str__(self) -> str:
+        """In percent."""
         return f"{100 * self.mean:.1f} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+
+    @property
+    def apart(self) -> bool:
+        """A difference that is told apart from zero."""
+        return self.low > 0 or self.high < 0
 
 
 def uar(counts: np.ndarray) -> np.ndarray:

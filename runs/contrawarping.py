@@ -13,7 +13,6 @@ finished say so. `--minutes` bounds the processor time of all starts together.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from cells import Scheduler, between, done, folder, kept, score, spent, uar
+from cells import Scheduler, between, done, finish, folder, kept, score, spent, uar
 
 Table = Literal["drawn", "real"]
 
@@ -61,7 +60,8 @@ class Data:
     labelled: tuple[str, ...]
 
     @property
-    def classes_by_name(self) -> dict[str, str]:
+    def by_name(self) -> dict[str, str]:
+        """Folders of labelled shards."""
         return {Path(p).name: p for p in self.labelled}
 
 
@@ -172,7 +172,7 @@ class Probe:
         from mien.data.shards import Shards
         from mien.models import load_folder
 
-        shards = Shards(self.data.classes_by_name[self.on])
+        shards = Shards(self.data.by_name[self.on])
         model: Any = load_folder(folder(self.needs, out) / "run").model
         frames = PROBE_FRAMES if self.data.table == "drawn" else 1
         return probe(model, shards, frames)
@@ -217,13 +217,9 @@ def features_of(model: Any, shards: Any, rows: Any, frames: int) -> np.ndarray:
     from mien.data.dataset import ClipSet
     from mien.data.loader import EvalLoader, prepare_batch
     from mien.data.view import View
-    from mien.transforms.augment import Augment
 
-    config = model.config
-    mean, std = (config.spec.mean, config.spec.std) if hasattr(config, "spec") else (config.mean, config.std)
-    grey = config.encoder.channels == 1
-    views = {"clip": View(1, 1, "test", Augment(size=SIZE, mean=mean, std=std, grey=grey))}
-    found = np.zeros((len(rows), config.encoder.dim), np.float64)
+    views = {"clip": View(1, 1, "test", model.plain_augment())}
+    found = np.zeros((len(rows), model.config.encoder.dim), np.float64)
     with torch.inference_mode():
         for batch in EvalLoader(ClipSet(shards, rows), views, 128, num_views=frames, workers=0):
             tokens = model.encoder(prepare_batch(batch, views, "cpu")["clip"]).tokens
@@ -268,7 +264,7 @@ class Finetune:
         from mien.protocols.evaluation import evaluate
         from mien.recipes.finetune import FinetuneData, finetune
 
-        run, shards = folder(self, out) / "run", Path(self.data.classes_by_name[self.on])
+        run, shards = folder(self, out) / "run", Path(self.data.by_name[self.on])
         recipe = classify(self.seed, FINETUNE_STEPS, self.pool, self.frozen_stages, self.size)
         finetune(recipe, FinetuneData(shards), run, str(folder(self.needs, out) / "run"), None, SIZE, "cpu")
         evaluate(load_folder(run), Shards(shards), run / "evaluation")
@@ -284,11 +280,11 @@ def cells(data: Data, seed: int) -> Iterator[Job]:
     starts = [s for s in STARTS if s != "identity" or data.table == "drawn"]
     for start in starts:
         yield Pretrain(data, start, seed)
-        for on in data.classes_by_name:
+        for on in data.by_name:
             yield Probe(data, start, seed, on)
     if data.table == "drawn":
         return
-    for on in data.classes_by_name:
+    for on in data.by_name:
         for start in starts:
             yield Finetune(data, start, seed, on)
         for stages in (-1, 0, 1, 2, 3, 4):
@@ -359,7 +355,7 @@ def document(data: Data, out: Path) -> str:
         "intervals resample test people and, where several are finished, seeds.",
         "",
     ]
-    for on in data.classes_by_name:
+    for on in data.by_name:
         classes = classes_of(data, on, out)
         chance = f" Chance {100 / classes:.1f}." if classes else ""
         lines += [f"### {on}: linear probe", "", f"Frozen features.{chance}", ""]
@@ -438,36 +434,21 @@ class Args:
 def main() -> int:
     args = tyro.cli(Args)
     args.out.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if args.table == "drawn":
         shards = str(draw(args.out, args.workers))
         data = Data("drawn", (shards,), (shards,))
     else:
         labelled = tuple(str(p.resolve()) for p in args.labelled)
         data = Data("real", labelled + tuple(str(p.resolve()) for p in args.unlabelled), labelled)
-    todo = all_cells(data)
 
-    def write(job: Any = None) -> None:
+    def write() -> None:
         page = between(args.page.read_text(), args.table, "runs/contrawarping.py", document(data, args.out))
         args.page.write_text(page)
-        if job is not None and done(job, args.out):
-            finished = sum(done(j, args.out) for j in todo)
-            result = {k: v for k, v in kept(job, args.out).items() if k != "counts"}
-            print(
-                f"[{finished}/{len(todo)}] {sum(spent(args.out).values()) / 60:.0f} min  {job.name}  {result}",
-                flush=True,
-            )
 
     if args.table_only:
         write()
         return 0
-    scheduler = Scheduler(todo, args.out, args.workers, 60 * args.minutes * args.workers)
-    scheduler.run(write)
-    write()
-    if scheduler.signal is not None:
-        print("stopped; what was finished is kept, the same command goes on", file=sys.stderr)
-        return 128 + scheduler.signal
-    return 1 if scheduler.failed else 0
+    return finish(Scheduler(all_cells(data), args.out, args.workers, 60 * args.minutes * args.workers), write)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ say so. `--minutes` bounds the processor time of all starts of a table together:
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow.parquet as pq
 import tyro
-from cells import RESAMPLES, Scheduler, between, done, draws_of, folder, kept, spent
+from cells import RESAMPLES, Scheduler, Score, between, done, draws_of, finish, folder, spent
 
 from mien.evaluate.values import moments, value_rates
 from mien.rng import generator
@@ -181,21 +180,9 @@ def sums_of(predictions: Path) -> np.ndarray:
     return np.stack([moments(truth[people == p], found[people == p], centres) for p in sorted(set(people))])
 
 
-@dataclass(frozen=True)
-class Score:
-    """Of one target: the mean over seeds, 95 % of resampled seeds and test people."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-    @property
-    def apart(self) -> bool:
-        """A difference that is told apart from zero."""
-        return self.low > 0 or self.high < 0
+def plain(score: Score) -> str:
+    """CCC is not shown in percent."""
+    return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def scores(sums: np.ndarray, minus: np.ndarray | None = None) -> list[Score]:
@@ -234,13 +221,13 @@ def shown(cells: Sequence[Cell], out: Path, reference: Sequence[Cell] = ()) -> l
     seeds, sums = stack_of(cells, out)
     if sums is None:
         return ["unfinished"] * 2 + ["0"] + [""] * 2
-    texts = [*map(str, scores(sums)), str(len(seeds))]
+    texts = [*map(plain, scores(sums)), str(len(seeds))]
     known, others = stack_of(reference, out)
     both = [s for s in seeds if s in known]
     if not both or others is None:
         return [*texts, "", ""]
     pair = (sums[[seeds.index(s) for s in both]], others[[known.index(s) for s in both]])
-    return [*texts, *(f"{s}{' *' if s.apart else ''}" for s in scores(*pair))]
+    return [*texts, *(plain(s) + (" *" if s.apart else "") for s in scores(*pair))]
 
 
 HEAD = "arousal (95 %) | valence (95 %) | seeds | arousal against {0} | valence against {0} | paper: SEWA, RECOLA"
@@ -304,29 +291,20 @@ def main() -> int:
     args = tyro.cli(Args)
     todo = jobs(args.table)
 
-    def write(job: Any = None) -> None:
+    def write() -> None:
         page = args.page.read_text()
         for table in TABLES if args.table_only else (args.table,):
             page = between(page, table, "runs/ss_vaerr.py", section(table, args.out, args.minutes, args.workers))
         args.page.write_text(page)
-        if job and done(job, args.out):
-            print(f"[{sum(done(j, args.out) for j in todo)}/{len(todo)}] {job.name} {kept(job, args.out)}", flush=True)
 
     if args.table_only:
         write()
         return 0
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     draw_data(args.out, args.workers)
     # what other tables have spent is not this one's
     own = {j.name for j in todo}
     elsewhere = sum(s for name, s in spent(args.out).items() if name not in own)
-    scheduler = Scheduler(todo, args.out, args.workers, args.minutes * args.workers * 60 + elsewhere)
-    scheduler.run(write)
-    write()
-    if scheduler.signal is not None:
-        print("stopped; what was finished is kept, the same command goes on", file=sys.stderr)
-        return 128 + scheduler.signal
-    return 1 if scheduler.failed else 0
+    return finish(Scheduler(todo, args.out, args.workers, args.minutes * args.workers * 60 + elsewhere), write)
 
 
 if __name__ == "__main__":

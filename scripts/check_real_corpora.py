@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mien.corpora._api import Listing
 from mien.corpora._table import read_corpus
+from mien.types import UserError
 
 
 def show(title: str, root: Path, listing: Listing) -> None:
@@ -55,4 +56,7 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except UserError as error:
+        sys.exit(f"error: {error}")
