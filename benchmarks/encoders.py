@@ -26,6 +26,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from mien.cli.allocator import keep_freed_memory
 from mien.encoders.lgi_former import LGIBlock, LGIFormer, lgi_former_base
 from mien.encoders.tpsbt import TPSBT, SpatialAttention, tpsbt_base
 from mien.encoders.vit import ViT, vit_base
@@ -402,6 +403,7 @@ def run(
     if steps:
         run_steps(models, batch, repeats)
         return
+    keep_freed_memory()  # as every verb does
     torch.set_num_threads(threads)
     for name in models:
         compare(name, batch, repeats, precision, clock)

@@ -148,8 +148,10 @@ def work(job: Job, out: Path) -> None:
     os.dup2(log, 2)
     import torch
 
+    from mien.cli.allocator import keep_freed_memory
     from mien.types import Interrupted
 
+    keep_freed_memory()
     torch.set_num_threads(1)
     with open(place / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a job whose parent was killed goes on; nobody runs it beside

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import tyro
 
+from mien.cli.allocator import keep_freed_memory
+
 TARGET = "label"
 # Eight frames of 64 pixels spread over clips of 32 frames: two cores have to do all of it in minutes. Short clips leave time for
 # more people, which is what generalising to new people needs. The crop is tighter than usual (brows to chin): hair, hats and
@@ -146,6 +148,7 @@ def finetune_all(args: Demo, pretrained: Path) -> None:
 def use_one_thread() -> None:
     import torch
 
+    keep_freed_memory()
     torch.set_num_threads(1)
 
 

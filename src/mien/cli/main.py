@@ -7,6 +7,7 @@ import os
 import sys
 
 from mien import __version__
+from mien.cli.allocator import keep_freed_memory
 from mien.types import Interrupted, UserError
 
 VERBS = {
@@ -71,6 +72,7 @@ def run(argv: list[str]) -> int:
 
 
 def main() -> None:
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
 
