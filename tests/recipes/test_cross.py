@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,6 +148,10 @@ def test_what_cannot_be_scored_is_said_before_anything_is_trained(ours: Path, th
     refused("crop geometry differs", targets=(other,))
     path = cross(RECIPE, FinetuneData(), [ours], [other], tmp_path / "run", None, "1", START, allow_mismatch=True)
     assert "boxes" in path.read_text()
+    twin = tmp_path / "elsewhere" / "boxes"
+    shutil.copytree(other, twin, symlinks=True)
+    with pytest.raises(UserError, match="would both be called boxes: rename"):
+        cross(RECIPE, FinetuneData(), [other], [twin], tmp_path / "twins", None, "1", START)
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,18 @@ def test_every_published_recipe_says_what_it_costs_and_gives(name: str, tmp_path
     open_run(tmp_path / "run", name, recipe, {})  # it can be written down
 
 
+def test_a_run_of_an_older_mien_goes_on_where_its_new_fields_have_their_defaults(tmp_path: Path):
+    recipe = published.RECIPES["classify"]()
+    hashed = open_run(tmp_path / "run", "classify", recipe, {})
+    path = tmp_path / "run" / "experiment.json"
+    older = json.loads(path.read_text())
+    del older["resolved"]["experiment"]["optim"]["momentum"]
+    path.write_text(json.dumps(older))
+    assert open_run(tmp_path / "run", "classify", recipe, {}) == hashed
+    with pytest.raises(UserError, match=r"optim.momentum: 0.9 there, 0.5 now"):
+        open_run(tmp_path / "run", "classify", replace(recipe, optim=replace(recipe.optim, momentum=0.5)), {})
+
+
 def test_batches_and_strides_are_the_published_ones():
     made: dict[str, Any] = {name: published.RECIPES[name]() for name in CLIPS}
     batches = {n: r.train.batch_size for n, r in made.items() if r.train.batch_size != 96}

@@ -158,8 +158,7 @@ def show(outcomes: list[Outcome]) -> None:
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     for o in outcomes:
         if o.status == "ok":
-            speed = o.num_frames / max(o.wall_s, 1e-3)
-            text = f"{o.num_tracks} track(s), {o.num_rows} rows, {o.num_frames} frames at {speed:.0f} frames/s"
+            text = f"{o.num_tracks} track(s), {o.num_rows} rows, {o.num_frames} frames in {o.wall_s:.1f} s"
             console.print(escape(f"{o.video}: {text} -> {o.out / 'report.html'}"), highlight=False)
         else:
             where = f" (empty timeline in {o.out})" if o.status == "no_face" else " (nothing written)"

@@ -85,7 +85,8 @@ def concordance_loss(prediction: Tensor, target: Tensor, over: Over) -> Tensor:
 def composite_loss(
     loss: CompositeLoss, discrete: Discrete, values: Tensor, logits: dict[str, Tensor], target: Tensor
 ) -> dict[str, Tensor]:
-    """Mean over the targets of the weighted sum, as ``loss``, and the mean of each term that is used, unweighted.
+    """Mean over the targets of the weighted sum, as ``loss``, and each term that is used, unweighted: its mean over the targets
+    whose weight for it is not 0.
 
     Args:
         values: ``[B, T, K]`` predicted numbers.
@@ -97,7 +98,8 @@ def composite_loss(
     each = {term: [_term(term, loss, discrete, values, logits, target, k) for k in range(count)] for term in terms}
     weighted = [loss.weight(term, k) * each[term][k] for term in terms for k in range(count)]
     found = {"loss": torch.stack(weighted).sum() / count}
-    return found | {term: torch.stack(each[term]).mean().detach() for term in terms}
+    used = {t: [each[t][k] for k in range(count) if loss.weight(t, k) > 0] for t in terms}
+    return found | {term: torch.stack(used[term]).mean().detach() for term in terms}
 
 
 def _term(

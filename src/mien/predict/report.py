@@ -152,7 +152,7 @@ def _what_it_is(run: Run, name: str) -> str:
     faces = {"drawn": "faces drawn by code only", "recorded": "recorded faces", "mixed": "recorded and drawn faces"}
     sure = "" if s.contract.verified else " (assumed, not verified)"
     every = f"one every {s.stride * s.frame_period_s:.3f} s"
-    seen = f"{s.num_frames} frames, {every} ({s.window_s:.2f} s in all)"
+    seen = f"{s.num_frames} frames, {every} ({s.window_s:.2f} s in all)" if s.num_frames > 1 else "single frames"
     if name in run.sequences:
         seen = f"all frames of a track from its first one on, {every}"
     return (

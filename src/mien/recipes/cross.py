@@ -90,6 +90,9 @@ def cross(
     for parts, option in ((sources, "--train-on"), (targets, "--test-on")):
         names = [p.name for p in parts]
         require(len(set(names)) == len(names), f"{option}: {', '.join(names)}; each corpus once")
+    for a, b in ((a, b) for a in sources for b in targets if a.name == b.name):
+        same = read_record(a.shards.root) is not None or a.shards.root.resolve() == b.shards.root.resolve()
+        require(same, f"{a.shards.root} and {b.shards.root} would both be called {a.name}: rename one of the folders")
     begin = start_from(start.init, start.encoder, start.size)
     plans = {(a.name, b.name): pair(a, b, tables, recipe, begin, allow_mismatch) for a in sources for b in targets}
     results = []

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from mien import __version__
-from mien.config import digest, to_json
+from mien.config import class_table, digest, from_json, to_json
 from mien.methods._table import MethodConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.tasks._table import TaskConfig
@@ -55,13 +55,14 @@ def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str
     path, hashed = out / "experiment.json", digest(_fixed(resolved))
     if path.is_file():
         there = json.loads(path.read_text())
-        lines = list(_differences(_fixed(there["resolved"]), _fixed(resolved)))
+        before = there["resolved"] | {"experiment": _as_now(there["resolved"].get("experiment"), type(experiment))}
+        lines = list(_differences(_fixed(before), _fixed(resolved)))
         if lines:
             raise UserError(
                 f"{out} holds another run; it differs in {'; '.join(lines[:5])}. "
                 f"Give another --out, or delete {out} to start over"
             )
-        return hashed
+        return there["hash"]
     require(not out.is_file(), f"{out} is a file: give a folder for the run")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no run: give a new folder")
@@ -70,6 +71,15 @@ def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str
     temporary.write_text(json.dumps({"hash": hashed, "mien": __version__, "resolved": resolved}, indent=1) + "\n")
     temporary.replace(path)
     return hashed
+
+
+def _as_now(data: Any, kind: type) -> Any:
+    """An experiment that an older mien wrote, with the defaults of the fields it did not know: they are what it did. As it
+    stands where its classes are no longer there."""
+    try:
+        return to_json(from_json(data, class_table(kind)))
+    except (TypeError, ValueError):
+        return data
 
 
 def _fixed(value: Any) -> Any:
