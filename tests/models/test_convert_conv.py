@@ -207,6 +207,28 @@ def test_prefixes_are_taken_off(prefix: str):
     assert set(converted(shapes, "resnet18")[1]) == {f"encoder.{k}" for k in torchvision(18, classifier=False)}
 
 
+def test_one_network_of_several_is_taken_and_the_rest_is_said():
+    network = torchvision(18, classifier=False)
+    heads = {f"module.encoder_{k}.fc.{n}": (128, 512) for k in "qk" for n in ("0.weight", "2.weight")}
+    moco = (
+        {f"module.encoder_{k}.{n}": s for k in "qk" for n, s in network.items()} | heads | {"module.queue": (128, 64)}
+    )
+    assert "take one: --prefix module.encoder_k., --prefix module.encoder_q." in refused(moco, "resnet18")
+    assert "has module.encoder_k., module.encoder_q." in refused(moco, "resnet18", prefix="encoder_q.")
+    config, weights, notes = converted(moco, "resnet18", prefix="module.encoder_q.")
+    theirs = stand_in(moco)
+    assert torch.equal(weights["encoder.conv1.weight"], theirs["module.encoder_q.conv1.weight"])
+    assert config == converted(network, "resnet18")[0]
+    assert "the network is module.encoder_q.*; left out: module.* (123 tensors)" in notes
+    byol = {f"online.net.{n}": s for n, s in network.items()} | {"online.projector.0.weight": (8, 512)}
+    _, weights, notes = converted(byol, "resnet18")
+    assert torch.equal(weights["encoder.conv1.weight"], stand_in(byol)["online.net.conv1.weight"])
+    assert "the network is online.net.*; left out: online.* (1 tensors)" in notes
+    assert "it is of resnet18 and resnet50" in str(
+        pytest.raises(UserError, ConvertOptions, "svfap-base", prefix="a.").value
+    )
+
+
 def test_files_older_than_the_counters_of_batches():
     shapes = {k: v for k, v in torchvision(18).items() if not k.endswith(COUNTER)}
     _, weights, notes = converted(shapes, "resnet18")

@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from mien.cli.reconstruct import main
 from mien.data.shards import Shards
+from mien.encoders.lgi_former import LGIFormerConfig
+from mien.encoders.resnet import ResNetConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.methods.byol import BYOLConfig
+from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
-from mien.models import load_folder
+from mien.models import Provenance, load_folder, save_model
 from mien.predict.strips import clips_of_video
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.pretrain import data_fraction, frame_period_s, lengths, pretrain
 from mien.train.loop import TrainConfig
+from mien.train.optim import OptimConfig
+from mien.transforms.contrastive import Look
 from mien.types import UserError
 from tests.predict.helpers import READY, every, write_video
 
@@ -53,12 +61,68 @@ def test_a_run_records_its_part_and_the_frame_period(tmp_path: Path, shards: Pat
         pretrain(RECIPE, [shards], tmp_path / "half", "cpu")
 
 
+STILL = TrainConfig(batch_size=2, steps=1, workers=0)
+REGIONS = MAEDFERConfig(
+    LGIFormerConfig(dim=16, num_heads=2, depth=1, region=(2, 1, 2), grid=(4, 2, 2)), 0.5, num_frames=8, stride=2, size=32,
+    decoder_dim=16, decoder_depth=1, decoder_heads=2, decoder_order="region",
+)  # fmt: skip
+
+
+LOOK = Look(size=32)
+SIAMESE = BYOLConfig(
+    ResNetConfig(width=4), first=LOOK, second=LOOK, projector_hidden=16, projection=8, predictor_hidden=16
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", [METHOD, REGIONS, SIAMESE], ids=["svfap", "mae-dfer", "byol"])
+def test_a_model_of_the_same_method_goes_on_whole(method: Any, tmp_path: Path, shards: Path, capsys):
+    torch.manual_seed(7)
+    before = tmp_path / "before"
+    save_model(before, method.build(), method, Provenance())
+    still = OptimConfig(lr=0.0, min_lr=0.0)
+    # A recipe knows of no published order; the weights do.
+    recipe = PretrainRecipe(
+        "test", replace(method, decoder_order="raster") if method is REGIONS else method, still, STILL
+    )
+    after = load_folder(pretrain(recipe, [shards], tmp_path / "after", "cpu", init=str(before)))
+    old, new = dict(load_folder(before).model.named_parameters()), dict(after.model.named_parameters())
+    moved = {name for name in old if not torch.allclose(old[name], new[name], atol=1e-6)}
+    assert not moved
+    assert after.config == method
+    said = capsys.readouterr().out
+    assert "goes on from" in said
+    assert ("decoder in region order" in said) == (method is REGIONS)
+
+
+def test_a_model_of_another_shape_lends_its_encoder(tmp_path: Path, shards: Path, capsys):
+    before = tmp_path / "before"
+    save_model(before, METHOD.build(), METHOD, Provenance())
+    deeper = replace(
+        RECIPE, method=replace(METHOD, decoder_depth=2), optim=OptimConfig(lr=0.0, min_lr=0.0), train=STILL
+    )
+    after = load_folder(pretrain(deeper, [shards], tmp_path / "after", "cpu", init=str(before)))
+    old, new = (dict(f.model.encoder.named_parameters()) for f in (load_folder(before), after))  # type: ignore[union-attr]
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    assert "everything else is new" in capsys.readouterr().out
+
+
 def test_clips_of_a_video_follow_the_recorded_period(tmp_path: Path):
     video, model = write_video(tmp_path / "v.mp4", every(0.05, 120)), replace(METHOD).build().eval()
     near, far = (clips_of_video(video, model, READY, 1, 0, period)[0].frames for period in (0.05, 0.2))
     assert abs(near[-1].astype(int) - near[0]).mean() != abs(far[-1].astype(int) - far[0]).mean()
     assumed, thirty = (clips_of_video(video, model, READY, 1, 0, period)[0].frames for period in (None, 1 / 30))
     assert (assumed == thirty).all()
+
+
+def test_whole_clips_are_preferred_to_those_at_the_ends(tmp_path: Path):
+    video, model = write_video(tmp_path / "v.mp4", every(0.05, 60)), replace(METHOD).build().eval()
+    whole = 7 * METHOD.stride * 0.05 / 2  # half a clip of eight frames
+    for seed in range(8):
+        title = clips_of_video(video, model, READY, 1, seed, 0.05)[0].title
+        time_s = float(title.split()[-2])
+        assert whole - 0.06 <= time_s <= 59 * 0.05 - whole + 0.06, title
+    short = write_video(tmp_path / "short.mp4", every(0.05, 5))
+    assert len(clips_of_video(short, model, READY, 1, 0, 0.05)) == 1
 
 
 def test_a_ratio_that_hides_nothing_is_one_line(tmp_path: Path, shards: Path):

@@ -42,6 +42,8 @@ class Convert:
     """Side of the clips in pixels; 160 by default, 224 of ResNets, 96 of lip reading."""
     activation: Literal["relu", "swish", "prelu"] | None = None
     """Of lip reading: the file shows it only where it is PReLU, and is else taken to have ReLU."""
+    prefix: str | None = None
+    """Of ResNets: what stands before the names of the tensors, in files that hold several networks."""
     to: Annotated[tuple[Literal["official"], Path] | None, tyro.conf.arg(metavar="official FILE")] = None
     """Write the model folder as the authors' code would, to FILE."""
 
@@ -57,7 +59,9 @@ def main(argv: list[str]) -> int:
         return 0
     assert args.as_
     assert args.out
-    options = ConvertOptions(args.as_, args.num_classes, args.labels, args.pool, args.size, args.activation)
+    options = ConvertOptions(
+        args.as_, args.num_classes, args.labels, args.pool, args.size, args.activation, args.prefix
+    )
     show(convert_official(args.source, args.out, options), args.out)
     return 0
 
@@ -69,7 +73,7 @@ def check(args: Convert) -> None:
     given = [name for name, value in (("--as", args.as_), ("--out", args.out)) if value is not None]
     of_a_file = {
         "--labels": args.labels, "--num-classes": args.num_classes, "--pool": args.pool, "--size": args.size,
-        "--activation": args.activation,
+        "--activation": args.activation, "--prefix": args.prefix,
     }  # fmt: skip
     unused = [*given, *(name for name, value in of_a_file.items() if value is not None)]
     if args.to and unused:

@@ -43,7 +43,7 @@ class LGIFormerConfig:
     intra_region: bool = True
     inter_region: bool = True
     local_global: bool = True
-    """Table 3 switches the last two; without all three attentions its model is the ViT (recipe videomae-base)."""
+    """Table 3 switches the last two; without all three attentions its model is the ViT (recipe mae-dfer-vit-base)."""
     tube: Grid = (2, 16, 16)
     channels: int = 3
     drop_path: float = 0.0

@@ -40,7 +40,7 @@ class TubeMask:
         require(min(self.height, self.width, h, w) >= 1, f"a {grid} grid in windows of {h}x{w}: give 1 or more")
         require(math.isfinite(self.ratio), f"mask ratio {self.ratio:g}: give a number above 0 and below 1")
         require(self.height % h == 0 and self.width % w == 0, f"regions of {h}x{w} tubes do not divide a {grid} grid")
-        sees = h * w - int(self.ratio * h * w)
+        sees = self._sees
         share = f"mask ratio {self.ratio:g} shows {sees} of {h * w} tubes"
         require(0 < sees < h * w, f"{share}: give a ratio above 0 and below 1 that leaves one to see and one to guess")
 
@@ -49,17 +49,22 @@ class TubeMask:
         return self.window or (self.height, self.width)
 
     @property
+    def _sees(self) -> int:
+        """Visible tubes of a window. The product of its sides comes first: 0.29 * 10 * 10 is 29, 0.29 * 100 below it."""
+        positions = math.prod(self._window)
+        return positions - int(self.ratio * positions)
+
+    @property
     def num_visible(self) -> int:
         h, w = self._window
-        return (self.height * self.width // (h * w)) * (h * w - int(self.ratio * h * w))
+        return (self.height * self.width // (h * w)) * self._sees
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """[K] int64, sorted."""
         h, w = self._window
         positions = np.arange(self.height * self.width).reshape(self.height // h, h, self.width // w, w)
         windows = positions.transpose(0, 2, 1, 3).reshape(-1, h * w)
-        sees = h * w - int(self.ratio * h * w)
-        return np.sort(np.concatenate([rng.permutation(part)[:sees] for part in windows])).astype(np.int64)
+        return np.sort(np.concatenate([rng.permutation(part)[: self._sees] for part in windows])).astype(np.int64)
 
 
 def complement(keep: Tensor, num: int) -> Tensor:

@@ -13,6 +13,7 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.layers.resnet import Activation
 from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
+from mien.models.convert_keys import bare
 from mien.models.convert_options import CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, ConvertOptions, assumed_crops
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder
@@ -25,6 +26,7 @@ LIP_READING_SIZE = 96
 NUM_FRAMES = 16  # ours: what the recipes take of a clip; the front end takes any number
 COUNTER = "num_batches_tracked"
 LIPS = ("frontend3D.", "trunk.")
+LAST_STAGE = "layer4.0.conv1.weight"
 PRELU = ("frontend3D.2.weight", "relu1.weight", "relu2.weight")
 
 Converted = tuple[EncoderOnlyConfig | ClassifyConfig, dict[str, Tensor], list[str]]
@@ -35,13 +37,32 @@ def conv_config_and_weights(state: dict[str, Tensor], source: Path, options: Con
     """As `convert.config_and_weights`, for the names of `CONVOLUTIONAL`."""
     if options.name == "lipreading-resnet18":
         return _lip_reading(state, source, options)
+    state, inside = _one_resnet(state, source, options.prefix)
     found = by_bare_name(state, source)
     if any(key.startswith(("head.", "neck.")) for key in found):
         config, notes = _recogniser(found, source, options)
     else:
         config, notes = _backbone(found, source, options)
     weights, more = _fitted(config, found, source, options.name)
-    return config, weights, notes + more
+    return config, weights, inside + notes + more
+
+
+def _one_resnet(state: dict[str, Tensor], source: Path, prefix: str | None) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of one network without what stands before their names, and a note on the rest. Files of self-supervised methods
+    hold two, with their projections; those of torchvision and of ABAW5 have nothing, or what every loader knows, before them."""
+    prefixes = sorted(key.removesuffix(LAST_STAGE) for key in state if key.endswith(LAST_STAGE))
+    if prefix is None and len(prefixes) != 1:
+        listed = ", ".join(f"--prefix {p}" for p in prefixes)
+        require(not prefixes, f"{source} holds several networks, take one: {listed}")
+        return state, []
+    taken = prefixes[0] if prefix is None else prefix
+    require(taken in prefixes, f"--prefix {taken}: {source} has {', '.join(prefixes) or f'no {LAST_STAGE}'}")
+    if prefix is None and bare(taken + LAST_STAGE) == LAST_STAGE:
+        return state, []
+    rest = Counter(key.partition(".")[0] for key in state if not key.startswith(taken))
+    left = "; left out: " + ", ".join(f"{name}.* ({n} tensors)" for name, n in rest.items()) if rest else ""
+    inside = {key.removeprefix(taken): value for key, value in state.items() if key.startswith(taken)}
+    return inside, [f"the network is {taken}*{left}"]
 
 
 def _backbone(found: Found, source: Path, options: ConvertOptions) -> tuple[EncoderOnlyConfig, list[str]]:

@@ -84,6 +84,8 @@ class ConvertOptions:
     """Side of the clips; None: 160 pixels, 224 of ResNets, 96 of lip reading."""
     activation: Activation | None = None
     """Of lip reading, which a file shows only where it is PReLU; None then takes ReLU."""
+    prefix: str | None = None
+    """What stands before the names of a ResNet's tensors, for files with several networks; None finds the only one."""
 
     def __post_init__(self) -> None:
         names = (*PUBLISHED, *CONVOLUTIONAL)
@@ -91,6 +93,8 @@ class ConvertOptions:
             require(value is None or value in table, f"{option} {value}: give one of {', '.join(table)}")
         lips = self.name == "lipreading-resnet18"
         require(self.activation is None or lips, f"--activation {self.activation}: it is of lipreading-resnet18")
+        resnet = isinstance(CONVOLUTIONAL.get(self.name), ResNetConfig)
+        require(self.prefix is None or resnet, f"--prefix {self.prefix}: it is of resnet18 and resnet50")
         n = self.num_classes
         require(n is None or n >= 1, f"--num-classes {n}: give 1 or more")
 

@@ -53,7 +53,8 @@ def clips_of_video(
     seed: int,
     frame_period_s: float | None = None,
 ) -> list[StripClip]:
-    """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time.
+    """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time. Clips at the ends of
+    a track, whose last frames are repeated, are only taken from videos that have no whole ones.
 
     Args:
         frame_period_s: seconds between the frames that the model's stride counts (`Provenance.frame_period_s`).
@@ -66,9 +67,15 @@ def clips_of_video(
     shape = WindowShape(config.num_frames, config.stride * (frame_period_s or ASSUMED_PERIOD_S))
     windower, rng = Windower([shape], shape.period_s * shape.num_frames), generator("reconstruct", seed)
     kept: list[tuple[float, StripClip]] = []
+    most, number = 0.0, 0
     with CropStream(path, contract) as stream:
-        for number, moment in enumerate(_moments(stream, windower)):
+        for moment in _moments(stream, windower):
+            if moment.seen[0] < most:
+                continue
+            if moment.seen[0] > most:
+                most, number, kept = moment.seen[0], 0, []
             place = number if number < num_clips else int(rng.integers(number + 1))  # reservoir sampling
+            number += 1
             if place < num_clips:
                 frames = np.stack([s.crop for s in moment.clips[0]])
                 clip = StripClip(frames, f"{path.name}, track {moment.track}, {moment.time_s:.2f} s")

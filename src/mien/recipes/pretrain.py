@@ -19,6 +19,7 @@ from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
 from mien.methods._table import MethodConfig
 from mien.methods.lira import LiRAConfig
+from mien.methods.mae_dfer import MAEDFERConfig
 from mien.models import ModelFolder, Provenance, load_folder, save_model
 from mien.recipes import contrastive, lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
@@ -26,10 +27,11 @@ from mien.recipes.monitors import FEWEST_CLIPS, monitor
 from mien.rng import generator
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
-from mien.types import UserError, require
+from mien.types import GREY_MEAN, GREY_STD, UserError, require
 
 HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no test split
 HELD_OUT_CLIPS = 512
+GREY_OPTIONS = f"--method.encoder.channels 1 --method.mean {GREY_MEAN[0]} --method.std {GREY_STD[0]}"
 
 
 RECIPES = {**masked.RECIPES, **contrastive.RECIPES, **lira.RECIPES}
@@ -45,7 +47,7 @@ def check_store(shards: Shards, method: MethodConfig) -> None:
     )
     require(
         store.color or method.encoder.channels == 1,
-        f"{shards.root} holds grey crops, the recipe needs colour: {wanted}",
+        f"{shards.root} holds grey crops, the recipe needs colour: {wanted}; or train a grey encoder on them: {GREY_OPTIONS}",
     )
 
 
@@ -136,12 +138,32 @@ def held_out_loss(
     return Evaluator(every=0, call=call)
 
 
-def start_from(learner: Any, init: ModelFolder) -> None:
-    """Gives the learner the encoder's weights of a model.
+def goes_on(method: MethodConfig, init: ModelFolder) -> bool:
+    """Whether a model is of this method and of its shapes, so that its decoder or heads can be taken too."""
+    if type(init.config) is not type(method):
+        return False
+    with torch.device("meta"):
+        wanted = method.build().state_dict()
+    return {k: v.shape for k, v in wanted.items()} == {k: v.shape for k, v in init.model.state_dict().items()}
+
+
+def as_trained(method: MethodConfig, before: Any) -> MethodConfig:
+    """The method with what the weights it goes on from were trained to: a decoder knows its tokens in one order."""
+    if isinstance(method, MAEDFERConfig) and isinstance(before, MAEDFERConfig):
+        return replace(method, decoder_order=before.decoder_order)
+    return method
+
+
+def start_from(learner: Any, init: ModelFolder) -> str:
+    """Gives the learner the weights of a model: all where it `goes_on`, else those of the encoder. Says which.
 
     Raises:
         UserError: an encoder of another shape.
     """
+    if goes_on(learner.config, init):
+        learner.load_state_dict(init.model.state_dict())
+        order = getattr(learner.config, "decoder_order", "raster")
+        return f"goes on from {init.path}, all weights" + (f"; decoder in {order} order" if order != "raster" else "")
     weights: Any = init.model.encoder
     load = getattr(learner, "load_encoder", learner.encoder.load_state_dict)
     try:
@@ -151,6 +173,7 @@ def start_from(learner: Any, init: ModelFolder) -> None:
         raise UserError(
             f"--init {init.path} holds the encoder {there}; the recipe has {here}: they must agree"
         ) from None
+    return f"starts from the encoder of {init.path}; everything else is new"
 
 
 def pretrain(
@@ -166,7 +189,7 @@ def pretrain(
     """Trains `recipe` on the shards of `data`; goes on where an earlier start stopped.
 
     Args:
-        init: a model or run whose encoder it starts from, instead of random weights.
+        init: a model or run that it starts from, instead of random weights: its encoder, and of the same method all of it.
         fraction: share of the training clips that is used. Give the recipe `steps` to train parts at equal cost.
         by_length: draw clips in proportion to their frames, with replacement: for methods on single frames where stills stand
             beside long tracks.
@@ -182,6 +205,8 @@ def pretrain(
         check_store(folder, recipe.method)
     recipe = replace(recipe, method=contrastive.for_crops(recipe.method, [s.contract.geometry for s in shards]))
     start = load_folder(init) if init else None
+    if start and goes_on(recipe.method, start):
+        recipe = replace(recipe, method=as_trained(recipe.method, start.config))
     train, held = training_rows(shards, recipe.train.seed, split)
     train = data_fraction(train, fraction, recipe.train.seed)
     if isinstance(recipe.method, LiRAConfig):
@@ -206,7 +231,9 @@ def pretrain(
         where.barrier()
         torch.manual_seed(config.seed)
         learner = recipe.method.build()
-        if start:
+        if start and where.is_main:
+            print(start_from(learner, start), flush=True)
+        elif start:
             start_from(learner, start)
         clips, views = _clip_set(shards, train), learner.views()
         loader = ClipLoader(
