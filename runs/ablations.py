@@ -161,6 +161,7 @@ The papers' ablations, repeated with micro models on drawn faces: which of their
     python runs/ablations.py --hours {hours:g} --workers {workers}
 
 on {date.today()}. {finished} of {len(cells)} cells are finished. Machine: {machine()}.
+What to make of it is in the [lab book](lab.md).
 {spent_h:.2f} of {hours * workers:g} core-hours are spent; other work ran beside, so times are processor time, not the clock's.
 
 - Data: {CLIPS} clips of {SUBJECTS} drawn people, the inner 60 % of the usual crop (brows to chin) at {SIZE} pixels,
