@@ -43,7 +43,8 @@ def monitor(
     views = {"clip": View(c.num_frames, c.stride, "test", learner.plain_augment())}
     loader = EvalLoader(ClipSet([s for s, _ in used], [m for _, m in used]), views, batch_size, strict=False)
     labels, people = _labels([row for _, m in used for row in m.rows()])
-    looks: list[tuple[list[float], str | None]] = []
+    last: list[float] = []
+    reasons: list[str | None] = []
 
     def call(module: Any) -> dict[str, float]:
         features, projections = [], []
@@ -54,12 +55,13 @@ def monitor(
                 projections.append(module.projections(clip).float().cpu().numpy())
         values = scores(np.concatenate(features), np.concatenate(projections), labels, people)
         weights = [p.detach().double().sum().item() for p in module.parameters()]
-        if looks and looks[-1][0] == weights:  # the last ones may be looked at twice
+        if weights == last:  # the final ones may be looked at twice
             return values
-        looks.append((weights, collapsed(values)))
+        last[:] = weights
+        reasons.append(collapsed(values))
         # Networks start with features that hardly differ: only the second look in a row that finds so counts.
-        if where.is_main and _second([reason for _, reason in looks]):
-            Console(stderr=True).print(f"warning: {looks[-1][1]}", soft_wrap=True, highlight=False)
+        if where.is_main and _second(reasons):
+            Console(stderr=True).print(f"warning: {reasons[-1]}", soft_wrap=True, highlight=False)
         return values
 
     return Evaluator(every=0, call=call)

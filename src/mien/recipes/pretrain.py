@@ -154,13 +154,13 @@ def as_trained(method: MethodConfig, before: Any) -> MethodConfig:
     return method
 
 
-def start_from(learner: Any, init: ModelFolder) -> str:
-    """Gives the learner the weights of a model: all where it `goes_on`, else those of the encoder. Says which.
+def start_from(learner: Any, init: ModelFolder, whole: bool) -> str:
+    """Gives the learner the weights of a model: all where it `goes_on` (`whole`), else those of the encoder. Says which.
 
     Raises:
         UserError: an encoder of another shape.
     """
-    if goes_on(learner.config, init):
+    if whole:
         learner.load_state_dict(init.model.state_dict())
         order = getattr(learner.config, "decoder_order", "raster")
         return f"goes on from {init.path}, all weights" + (f"; decoder in {order} order" if order != "raster" else "")
@@ -205,24 +205,19 @@ def pretrain(
         check_store(folder, recipe.method)
     recipe = replace(recipe, method=contrastive.for_crops(recipe.method, [s.contract.geometry for s in shards]))
     start = load_folder(init) if init else None
-    if start and goes_on(recipe.method, start):
+    whole = start is not None and goes_on(recipe.method, start)
+    if start and whole:
         recipe = replace(recipe, method=as_trained(recipe.method, start.config))
     train, held = training_rows(shards, recipe.train.seed, split)
     train = data_fraction(train, fraction, recipe.train.seed)
     if isinstance(recipe.method, LiRAConfig):
         check_sound(_clip_set(shards, train))
     info = {
-        "shards": [str(p) for p in data],
-        "hashes": [s.manifest.hash for s in shards],
-        "clips": sum(map(len, train)),
-        "split": split,
-    }
-    if fraction < 1:
-        info["data_fraction"] = fraction
-    if start:
-        info["init"] = start.hash
-    if by_length:
-        info["by_length"] = True
+        "shards": [str(p) for p in data], "hashes": [s.manifest.hash for s in shards],
+        "clips": sum(map(len, train)), "split": split,
+    }  # fmt: skip
+    info |= ({"data_fraction": fraction} if fraction < 1 else {}) | ({"init": start.hash} if start else {})
+    info |= {"by_length": True} if by_length else {}
     with world(device) as where:
         config = recipe.train
         per_rank = micro_batch(config, where.size)
@@ -231,10 +226,9 @@ def pretrain(
         where.barrier()
         torch.manual_seed(config.seed)
         learner = recipe.method.build()
-        if start and where.is_main:
-            print(start_from(learner, start), flush=True)
-        elif start:
-            start_from(learner, start)
+        said = start_from(learner, start, whole) if start else ""
+        if said and where.is_main:
+            print(said, flush=True)
         clips, views = _clip_set(shards, train), learner.views()
         loader = ClipLoader(
             clips, views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
