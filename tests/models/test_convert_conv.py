@@ -215,6 +215,7 @@ def test_one_network_of_several_is_taken_and_the_rest_is_said():
     )
     assert "take one: --prefix module.encoder_k., --prefix module.encoder_q." in refused(moco, "resnet18")
     assert "has module.encoder_k., module.encoder_q." in refused(moco, "resnet18", prefix="encoder_q.")
+    assert refused(network, "resnet18", prefix="a.").endswith("has nothing before the names")
     config, weights, notes = converted(moco, "resnet18", prefix="module.encoder_q.")
     theirs = stand_in(moco)
     assert torch.equal(weights["encoder.conv1.weight"], theirs["module.encoder_q.conv1.weight"])

@@ -56,7 +56,8 @@ def _one_resnet(state: dict[str, Tensor], source: Path, prefix: str | None) -> t
         require(not prefixes, f"{source} holds several networks, take one: {listed}")
         return state, []
     taken = prefixes[0] if prefix is None else prefix
-    require(taken in prefixes, f"--prefix {taken}: {source} has {', '.join(prefixes) or f'no {LAST_STAGE}'}")
+    there = ", ".join(p or "nothing before the names" for p in prefixes) or f"no {LAST_STAGE}"
+    require(taken in prefixes, f"--prefix {taken}: {source} has {there}")
     if prefix is None and bare(taken + LAST_STAGE) == LAST_STAGE:
         return state, []
     rest = Counter(key.partition(".")[0] for key in state if not key.startswith(taken))
