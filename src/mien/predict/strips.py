@@ -54,7 +54,7 @@ def clips_of_video(
     frame_period_s: float | None = None,
 ) -> list[StripClip]:
     """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time. Clips at the ends of
-    a track, whose last frames are repeated, are only taken from videos that have no whole ones.
+    a track, where frames are repeated, are left out; a video without whole clips gives its fullest.
 
     Args:
         frame_period_s: seconds between the frames that the model's stride counts (`Provenance.frame_period_s`).
@@ -65,7 +65,7 @@ def clips_of_video(
     """
     config = model.config
     shape = WindowShape(config.num_frames, config.stride * (frame_period_s or ASSUMED_PERIOD_S))
-    windower, rng = Windower([shape], shape.period_s * shape.num_frames), generator("reconstruct", seed)
+    windower, rng = Windower([shape], shape.period_s * shape.num_frames / 2), generator("reconstruct", seed)
     kept: list[tuple[float, StripClip]] = []
     most, number = 0.0, 0
     with CropStream(path, contract) as stream:
