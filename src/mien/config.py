@@ -9,6 +9,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 KIND = "kind_"
@@ -51,6 +52,13 @@ def from_json(data: Any, classes: Mapping[str, type]) -> Any:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"{kind} has no field {unknown[0]!r}{hint} (written by a newer mien?)")
     return cls(**given)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON data so that a reader finds the old file or the new one, never half of it."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
 
 
 def digest(value: Any) -> str:

@@ -113,14 +113,16 @@ def test_valence_and_arousal_are_found_by_name():
     assert plane_axes(("arousal", "dominance")) is None
 
 
-def scored(values: list[tuple[float, int, float]]) -> list[Scored]:
-    return [Scored(Moment(t, k, face(t, k), (), ()), {"m": np.array([v])}) for t, k, v in values]
+def scored(values: list[tuple[float, int, float, float]]) -> list[Scored]:
+    """(time, track, value, start of the stretch)."""
+    return [Scored(Moment(t, k, face(t, k), (), (), s), {"m": np.array([v])}) for t, k, v, s in values]
 
 
-def test_smoothing_averages_a_track_and_stops_at_gaps():
-    # track 1 has one row between those of track 0; a hole in track 0 from 0.75 to 2.0 s
-    rows = scored([(0.0, 0, 1), (0.25, 0, 2), (0.25, 1, 50), (0.5, 0, 6), (0.75, 0, 7), (2.0, 0, 9), (2.25, 0, 1)])
-    narrow = list(smoothed(iter(rows), 0.5, 0.25))
+def test_smoothing_averages_a_stretch_and_stops_at_gaps():
+    # track 1 has one row between those of track 0, which is gone from 0.75 to 1.3 s
+    first = [(0.0, 0, 1, 0), (0.25, 0, 2, 0), (0.25, 1, 50, 0), (0.5, 0, 6, 0), (0.75, 0, 7, 0)]
+    rows = scored([*first, (1.3, 0, 9, 1.3), (1.55, 0, 1, 1.3)])
+    narrow = list(smoothed(iter(rows), 0.5))
     assert [r.place for r in narrow] == [r.place for r in rows]
     assert [float(r.values["m"][0]) for r in narrow] == [1.5, 3, 50, 5, 6.5, 5, 5]
-    assert [float(r.values["m"][0]) for r in smoothed(iter(rows), 4.0, 0.25)] == [4, 4, 50, 4, 4, 5, 5]
+    assert [float(r.values["m"][0]) for r in smoothed(iter(rows), 4.0)] == [4, 4, 50, 4, 4, 5, 5]

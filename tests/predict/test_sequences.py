@@ -80,7 +80,7 @@ def test_a_row_for_every_frame_with_the_values_of_the_unbroken_track(video: Path
     record = json.loads((tmp_path / "predictions.json").read_text())
     assert record["models"]["va"]["window_s"] is None
     meaning = {c["name"]: c["meaning"] for c in record["columns"]}
-    assert "everything that it has seen of the track until then" in meaning["valence"]
+    assert "everything that it has seen of the track until time_s" in meaning["valence"]
     assert "window" not in " ".join(meaning.values())
     report = (tmp_path / "report.html").read_text()
     assert "all frames of a track from its first one on" in report
@@ -128,7 +128,7 @@ def test_two_tracks_one_of_them_with_a_gap():
     runner, windower = SequenceRunner(task), Windower([shape_of(task)], 0.04)
 
     class Runner:
-        see = runner.see
+        see, forget = runner.see, runner.forget
 
         def __call__(self, moments):
             return [{"va": v} for v in runner(moments)]

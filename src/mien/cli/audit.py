@@ -37,10 +37,11 @@ def main(argv: list[str]) -> int:
 
 
 def show(result: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from mien.console import console
+
+    lines = console()
     for folder in result["folders"]:
         table = Table(title=folder["shards"])
         for name in ("", "min", "5 %", "median", "95 %", "max"):
@@ -49,20 +50,20 @@ def show(result: dict[str, Any]) -> None:
             _spread(table, name, folder[name])
         for name, spread in folder["quality"].items():
             _spread(table, name, spread)
-        console.print(table)
+        lines.print(table)
         counts = f"{folder['rows']} rows, {folder['failed']} without a face, {folder['subjects']} people"
         copies = f"{folder['exact_copies']} exact copies"
         if "near_duplicates" in folder:
             copies += f", {folder['near_duplicates']} pairs of near-duplicates"
-        console.print(f"{counts}; {copies} within the folder", highlight=False)
+        lines.print(f"{counts}; {copies} within the folder")
         for column, parts in folder["labels"].items():
             for part, labels in parts.items():
                 text = ", ".join(f"{k} {v}" for k, v in labels.items())
-                console.print(f"  {column}={part}: {text}", highlight=False)
+                lines.print(f"  {column}={part}: {text}")
     for leak in result["leaks"]:
         shown = ", ".join(leak["names"][:3]) + (", ..." if leak["count"] > 3 else "")
-        console.print(f"{leak['what']}, {' and '.join(leak['parts'])}: {leak['count']} ({shown})", highlight=False)
-    console.print(f"verdict: {result['verdict']}", highlight=False)
+        lines.print(f"{leak['what']}, {' and '.join(leak['parts'])}: {leak['count']} ({shown})")
+    lines.print(f"verdict: {result['verdict']}")
 
 
 def _spread(table: Any, name: str, spread: dict[str, float] | None) -> None:

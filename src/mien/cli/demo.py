@@ -60,20 +60,19 @@ def main(argv: list[str]) -> int:
 
 @contextmanager
 def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
-    from rich.console import Console
+    from mien.console import console
 
-    console = Console(stderr=True)
-    console.rule(f"{number}/6 {text}", align="left")
+    errors = console(errors=True)
+    errors.rule(f"{number}/6 {text}", align="left")
     start = time.monotonic()
     yield
     seconds[text] = time.monotonic() - start
-    console.print(f"{seconds[text]:.0f} s", highlight=False)
+    errors.print(f"{seconds[text]:.0f} s")
 
 
 def run(args: Demo) -> dict[str, Any]:
     """Every stage; each is skipped or continued where an earlier start got to. Returns what demo.json holds."""
-    from rich.console import Console
-
+    from mien.console import console
     from mien.corpora.synthetic import SynthConfig, write_clips
     from mien.prepare.config import PrepareConfig, contract_for
     from mien.prepare.pipeline import prepare
@@ -92,7 +91,7 @@ def run(args: Demo) -> dict[str, Any]:
         )
     with stage(2, "prepare: find, track and align the faces", seconds):
         config = PrepareConfig(contract_for("face", MARGIN, False, Store(size=SIZE)), audio=False)
-        show(prepare([], out / "shards", config, labels, args.workers), Console())
+        show(prepare([], out / "shards", config, labels, args.workers), console())
     with stage(3, f"pre-train {args.recipe} without labels", seconds):
         pretrained = pretrain(pretrain_recipe(args), [out / "shards"], out / "pretrain", "cpu")
     with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds):

@@ -14,17 +14,18 @@ class Doctor:
 
 def main(argv: list[str]) -> int:
     tyro.cli(Doctor, args=argv, prog="mien doctor")
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from mien.console import console
     from mien.recipes.doctor import guarded
 
     found = guarded()
     table = Table(box=None, pad_edge=False)
     for column in ("", "", "found", "what to do"):
         table.add_column(column, overflow="fold")
-    marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]none[/]"}
+    marks = {"ok": Text("ok", "green"), "missing": Text("missing", "red"), "optional": Text("none", "yellow")}
     for f in found:
         table.add_row(marks[f.state], f.subject, f.detail, f.remedy)
-    Console().print(table)
+    console().print(table)
     return 1 if any(f.state == "missing" for f in found) else 0

@@ -116,7 +116,6 @@ def places(videos: tuple[Path, ...], out: Path) -> dict[Path, Path]:
 
 def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], config: PredictConfig) -> Outcome:
     """One video with a progress bar: frames, frames per second, expected end."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -126,6 +125,7 @@ def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], co
         TimeRemainingColumn,
     )
 
+    from mien.console import console
     from mien.data.video import VideoError, probe
     from mien.predict import predict_video
 
@@ -136,10 +136,10 @@ def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], co
     except VideoError:
         total = None
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")
-    console = Console()
+    lines = console()
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(), transient=True, console=console, disable=not console.is_terminal,
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(), transient=True, console=lines, disable=not lines.is_terminal,
     )  # fmt: skip
     with bar:
         task = bar.add_task(video.name, total=total, fps=0.0)
@@ -152,20 +152,21 @@ def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], co
 
 def show(outcomes: list[Outcome]) -> None:
     """One line per video, then what the reader of the numbers must know."""
-    from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
-    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    from mien.console import console
+
+    lines, errors = console(), console(errors=True)
     for o in outcomes:
         if o.status == "ok":
             text = f"{o.num_tracks} track(s), {o.num_rows} rows, {o.num_frames} frames in {o.wall_s:.1f} s"
-            console.print(escape(f"{o.video}: {text} -> {o.out / 'report.html'}"), highlight=False)
+            lines.print(f"{o.video}: {text} -> {o.out / 'report.html'}", soft_wrap=True)
         else:
             where = f" (empty timeline in {o.out})" if o.status == "no_face" else " (nothing written)"
-            errors.print(escape(f"mien predict: {o.video}: {o.reason}{where}"), highlight=False)
+            errors.print(f"mien predict: {o.video}: {o.reason}{where}", soft_wrap=True)
     for warning, videos in by_warning(outcomes).items():
         where = "" if len(videos) == len(outcomes) else f" ({', '.join(videos)})"
-        console.print(f"[bold yellow]note:[/] {escape(warning + where)}", highlight=False)
+        lines.print(Text("note:", "bold yellow"), warning + where, soft_wrap=True)
 
 
 def by_warning(outcomes: list[Outcome]) -> dict[str, list[str]]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mien.data.manifest import Manifest
     from mien.prepare.config import PrepareConfig
 
@@ -70,22 +72,21 @@ class Prepare:
 
 def main(argv: list[str]) -> int:
     args = tyro.cli(Prepare, args=argv, prog="mien prepare")
-    from rich.console import Console
-
+    from mien.console import console
     from mien.prepare.report import show
     from mien.types import UserError
 
-    console = Console()
+    lines = console()
     if args.corpus is not None and "help" in args.corpus_options:
-        console.print(corpus_help(args.corpus), highlight=False, markup=False)
+        lines.print(corpus_help(args.corpus))
         return 0
     if args.corpus_options and args.corpus is None:
         raise UserError("--corpus-options goes with --corpus NAME")
-    manifest = from_videos(args, console) if args.corpus is None else from_corpus(args, args.corpus, console)
-    show(manifest, console)
+    manifest = from_videos(args, lines) if args.corpus is None else from_corpus(args, args.corpus, lines)
+    show(manifest, lines)
     if not len(manifest.ok()):
         raise UserError(f"no face in any of the inputs: nothing to train on in {args.out} (reasons above)")
-    console.print(f"{args.out}: {len(manifest.ok())} clips", highlight=False)
+    lines.print(f"{args.out}: {len(manifest.ok())} clips")
     return 0
 
 
@@ -102,16 +103,16 @@ def config_of(args: Prepare) -> PrepareConfig:
     )  # fmt: skip
 
 
-def from_videos(args: Prepare, console) -> Manifest:
+def from_videos(args: Prepare, lines: Console) -> Manifest:
     from mien.prepare.pipeline import prepare
 
     config = config_of(args)
-    console.print(f"crops: {config.contract.describe()}", highlight=False)
-    with bar(console) as start:
+    lines.print(f"crops: {config.contract.describe()}")
+    with bar(lines) as start:
         return prepare(args.videos, args.out, config, args.labels, args.workers, start)
 
 
-def from_corpus(args: Prepare, name: str, console) -> Manifest:
+def from_corpus(args: Prepare, name: str, lines: Console) -> Manifest:
     from dataclasses import replace
 
     from mien.prepare.from_corpus import CorpusInput, plan_corpus, prepare_corpus, problem_lines
@@ -125,11 +126,11 @@ def from_corpus(args: Prepare, name: str, console) -> Manifest:
     given = CorpusInput(name, root, options, args.crop, args.margin, args.image_fps, args.landmarks)
     planned = plan_corpus(given, config_of(replace(args, margin=None)))
     counts, record = planned.record.counts, planned.record
-    console.print(f"{name}: {counts['clips']} clips listed, {counts['missing']} of them missing", highlight=False)
+    lines.print(f"{name}: {counts['clips']} clips listed, {counts['missing']} of them missing")
     for line in problem_lines(record.problems):
-        console.print(f"  {line}", markup=False, highlight=False)
-    console.print(f"crops: {planned.config.contract.describe()}", highlight=False)
-    with bar(console) as start:
+        lines.print(f"  {line}")
+    lines.print(f"crops: {planned.config.contract.describe()}")
+    with bar(lines) as start:
         return prepare_corpus(planned, args.out, args.workers, start)
 
 
@@ -142,7 +143,7 @@ def corpus_help(name: str) -> str:
     return f"{name}: {describe(CORPORA[name])}; see docs/corpora.md"
 
 
-def bar(console):
+def bar(lines: Console):
     """A progress bar over the bytes of the inputs, as the context manager that `prepare` wants."""
     from contextlib import contextmanager
 
@@ -152,12 +153,12 @@ def bar(console):
 
     @contextmanager
     def shown():
-        text = TextColumn("{task.description}")
-        with Progress(text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console) as progress:
+        text = TextColumn("{task.description}", markup=False)
+        with Progress(text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=lines) as progress:
 
             def start(begun: Begun) -> Callable[[float], None]:
                 for note in begun.notes:
-                    console.print(note, markup=False, highlight=False)
+                    lines.print(note)
                 before = f" ({begun.num_finished} finished before)" if begun.num_finished else ""
                 size = begun.num_bytes
                 text = f"{begun.num_sources} files{before}"

@@ -26,18 +26,19 @@ class ProfileTable:
 
 def main(argv: list[str]) -> int:
     args = tyro.cli(ProfileTable, args=argv, prog="mien profile")
-    from rich.console import Console
     from rich.progress import track
 
+    from mien.console import console
     from mien.recipes.profile import chosen, profile
 
     wanted = chosen(args.rows)
-    errors = Console(stderr=True)
-    measured = [profile(v, args.latency) for v in track(wanted, "profiling", console=errors, transient=True)]
+    measured = [
+        profile(v, args.latency) for v in track(wanted, "profiling", console=console(errors=True), transient=True)
+    ]
     if args.json:
         print(json.dumps([asdict(row) for row in measured], indent=1))
     else:
-        Console().print(table(measured))
+        console().print(table(measured))
     return 0
 
 
@@ -48,7 +49,7 @@ def table(measured: list[Any]) -> Any:
     from mien.recipes.profile import BILLION, MILLION
 
     columns = ("params M", "FLOPs G", "pre-training FLOPs G")
-    grid = Table("row", "paper", *(f"{c}\n[dim]paper, ours[/]" for c in columns), "ms", box=None, pad_edge=False)
+    grid = Table("row", "paper", *(f"{c}\npaper, ours" for c in columns), "ms", box=None, pad_edge=False)
     for row in measured:
         counts = (
             (row.params, MILLION, row.paper_params_m),
@@ -60,13 +61,15 @@ def table(measured: list[Any]) -> Any:
     return grid
 
 
-def _cell(count: int | None, unit: float, printed: float | None) -> str:
+def _cell(count: int | None, unit: float, printed: float | None) -> Any:
+    from rich.text import Text
+
     from mien.recipes.profile import agrees
 
     if count is None:
         return ""
     ours = f"{count / unit:.3f}"
     if printed is None:
-        return f"[dim]    -[/] {ours}"
+        return Text.assemble(("    -", "dim"), f" {ours}")
     colour = "green" if agrees(count, unit, printed) else "red"
-    return f"{printed:>5} [{colour}]{ours} ({count / unit - printed:+.3f})[/]"
+    return Text.assemble(f"{printed:>5} ", (f"{ours} ({count / unit - printed:+.3f})", colour))

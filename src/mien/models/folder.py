@@ -68,7 +68,7 @@ class ModelFolder:
 
 
 def save_model(path: Path, model: nn.Module, config: Any, provenance: Provenance) -> None:
-    """Writes the folder. Nothing of an existing one is replaced before everything new is on the disk; the config goes last."""
+    """Writes the folder. Nothing of an existing one is replaced before everything new is written; the config goes last."""
     path.mkdir(parents=True, exist_ok=True)
     data = {"learner": to_json(config), "provenance": to_json(provenance)}
     (path / "config.tmp").write_text(json.dumps(data, indent=1) + "\n")
@@ -78,6 +78,11 @@ def save_model(path: Path, model: nn.Module, config: Any, provenance: Provenance
     (path / "model.tmp").chmod(0o644)  # safetensors makes it its owner's alone
     for name in ("model.safetensors", "README.md", "config.json"):
         (path / name).with_suffix(".tmp").replace(path / name)
+
+
+def is_saved(path: Path) -> bool:
+    """Whether `save_model` came to its end there: a config lies in the folder, and no newer one waits."""
+    return (path / "config.json").is_file() and not (path / "config.tmp").exists()
 
 
 def find_model(name: Path | str) -> Path:

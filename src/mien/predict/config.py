@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -103,8 +103,8 @@ class Run:
     num_frames: int = 0
     wall_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
-    sequences: frozenset[str] = frozenset()
-    """Models that see a whole track, not windows of it."""
+    delays: Mapping[str, float] = field(default_factory=dict)
+    """Of the models that see a whole track, not windows of it: so many seconds after a frame its rating was read in training."""
 
     @property
     def drawn(self) -> list[str]:

@@ -75,6 +75,11 @@ class BatchRunner:
         for runner in self.sequences.values():
             runner.see(faces)
 
+    def forget(self, before_s: float) -> None:
+        """No row before this time is asked for any more."""
+        for runner in self.sequences.values():
+            runner.forget(before_s)
+
     @torch.inference_mode()
     def __call__(self, moments: Sequence[Moment]) -> list[dict[str, np.ndarray]]:
         """Probabilities or values [K] by model for each moment."""

@@ -26,7 +26,7 @@ from mien.predict.scores import Scored, score_stream
 from mien.predict.sequences import step_of
 from mien.predict.smooth import smoothed
 from mien.predict.timeline import TimelineWriter, columns, model_columns, quality_of
-from mien.predict.tracks import TrackSummary
+from mien.predict.tracks import TrackSummary, forget_pictures
 from mien.predict.windows import Windower
 from mien.prepare.faces import FaceSample
 from mien.tasks.sequence import CHUNK
@@ -64,22 +64,19 @@ def predict_video(
     contract, notes = shared_contract(specs, config.source, config.allow_contract_mismatch)
     warnings = warnings_of(specs) + notes
     runner = BatchRunner(ready, pick_device(config.device))
-    sequences = frozenset(runner.sequences)
+    delays = {name: r.model.config.delay_s for name, r in runner.sequences.items()}
     if config.step_s is None:
-        config = replace(config, step_s=step_of(specs, sequences, STEP_S))
-    table = columns(specs, config.rows_s, config.smooth_s, sequences)
+        config = replace(config, step_s=step_of(specs, set(delays), STEP_S))
+    table = columns(specs, config.rows_s, config.smooth_s, delays)
     try:
-        run = Run(
-            probe(path), specs, dict(hashes or {}), config, contract, table, warnings=warnings, sequences=sequences
-        )
+        run = Run(probe(path), specs, dict(hashes or {}), config, contract, table, warnings=warnings, delays=delays)
         stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
     except VideoError as error:
         return Outcome(path, out, "empty" if error.status == "empty" else "unreadable", error.reason)
     out.mkdir(parents=True, exist_ok=True)
     with BoxLog(config.annotate) as boxes:
         _write_timeline(run, boxes.noting(stream), stream, runner, out)
-        write_record(run, out)
-        write_report(run, out)
+        write_report(run, write_record(run, out), out)
         if config.annotate and run.num_rows:
             annotate(run, boxes, out, progress)
     return Outcome(
@@ -117,13 +114,16 @@ def _write_timeline(
     started = time.monotonic()
     windower, config = Windower(runner.shapes, run.config.rows_s), run.config
     with stream, TimelineWriter(out, run.columns) as writer:
-        at_once = max(config.batch_size, CHUNK) if run.sequences else config.batch_size
+        at_once = max(config.batch_size, CHUNK) if run.delays else config.batch_size
         rows = score_stream(frames, windower, runner, at_once)
-        for scored in smoothed(rows, config.smooth_s, config.rows_s) if config.smooth_s else rows:
+        for scored in smoothed(rows, config.smooth_s) if config.smooth_s else rows:
             row = row_of(scored, run)
             writer.add(row)
-            track = run.tracks.setdefault(scored.moment.track, TrackSummary(scored.moment.track, run.models))
-            track.add(scored.moment, row, scored.values)
+            number = scored.moment.track
+            if number not in run.tracks:
+                forget_pictures(run.tracks.values(), scored.moment.time_s)
+                run.tracks[number] = TrackSummary(number, run.models)
+            run.tracks[number].add(scored.moment, row, scored.values)
     run.num_rows, run.num_frames, run.wall_s = writer.num_rows, stream.num_frames, time.monotonic() - started
     if stream.problem:
         run.warnings.append(f"the video is damaged: {stream.problem}")

@@ -14,7 +14,7 @@ from typing import Any
 from mien import __version__
 from mien.config import to_json
 from mien.predict.config import DRAWN_BANNER, Run
-from mien.predict.tracks import Peak, TrackSummary
+from mien.predict.tracks import Peak, TrackSummary, by_length
 from mien.types import PERSONALITY_NOTE
 
 LIBRARIES = ("torch", "numpy", "av", "onnxruntime", "pillow", "pyarrow", "simplejpeg", "plotly")
@@ -49,11 +49,11 @@ def what_it_is_not(run: Run) -> list[str]:
     ]
 
 
-def write_record(run: Run, out: Path) -> None:
-    """Writes ``predictions.json``."""
-    (out / "predictions.json").write_text(
-        json.dumps(record_of(run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+def write_record(run: Run, out: Path) -> dict[str, Any]:
+    """Writes ``predictions.json``; returns what it holds."""
+    record = record_of(run)
+    (out / "predictions.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return record
 
 
 def record_of(run: Run) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def record_of(run: Run) -> dict[str, Any]:
         "settings": to_json(run.config),
         "files": files_of(run),
         "rows": run.num_rows,
-        "tracks": [_track_facts(t) for t in by_length(run)],
+        "tracks": [_track_facts(t) for t in by_length(run.tracks.values())],
         "columns": [{"name": c.name, "kind": c.kind, "meaning": c.meaning, "range": c.range} for c in run.columns],
         "what_it_is_not": what_it_is_not(run),
         "provenance": {
@@ -84,11 +84,6 @@ def files_of(run: Run) -> dict[str, Any]:
     """What lies in the folder beside the record."""
     files: dict[str, Any] = {"timeline": ["timeline.csv", "timeline.parquet"], "report": "report.html"}
     return files | ({"annotated": "annotated.mp4"} if run.config.annotate and run.num_rows else {})
-
-
-def by_length(run: Run) -> list[TrackSummary]:
-    """Tracks, the one with most rows first."""
-    return sorted(run.tracks.values(), key=lambda t: (-t.num_rows, t.track))
 
 
 def video_facts(run: Run) -> dict[str, Any]:
@@ -114,8 +109,9 @@ def _sha256(path: Path) -> str | None:
 
 
 def _model_facts(run: Run, name: str) -> dict[str, Any]:
-    window_s = None if name in run.sequences else run.models[name].window_s  # they have seen all of the track
-    return {"hash": run.hashes.get(name), "spec": to_json(run.models[name]), "window_s": window_s}
+    window_s = None if name in run.delays else run.models[name].window_s  # they have seen all of the track
+    facts = {"hash": run.hashes.get(name), "spec": to_json(run.models[name]), "window_s": window_s}
+    return facts | ({"delay_s": run.delays[name]} if name in run.delays else {})
 
 
 def _track_facts(track: TrackSummary) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -18,11 +18,10 @@ from mien import __version__
 from mien.predict import charts_classes, charts_dimensions, charts_traits, page
 from mien.predict.charts import Drawing
 from mien.predict.config import DRAWN_BANNER, Run
-from mien.predict.record import by_length, record_of, what_it_is_not
-from mien.predict.tracks import TrackSummary
+from mien.predict.record import what_it_is_not
+from mien.predict.tracks import MAX_PEOPLE, TrackSummary, by_length
 from mien.types import PERSONALITY_NOTE, LabelSpec
 
-MAX_PEOPLE = 12
 DRAW: dict[str, Callable[[Run, TrackSummary, str, pa.Table, str], Drawing]] = {
     "categorical": charts_classes.draw,
     "dimensional": charts_dimensions.draw,
@@ -31,15 +30,16 @@ DRAW: dict[str, Callable[[Run, TrackSummary, str, pa.Table, str], Drawing]] = {
 """How a model of each kind is drawn: (run, track, model, the track's rows, id)."""
 
 
-def write_report(run: Run, out: Path) -> None:
+def write_report(run: Run, record: Mapping[str, Any], out: Path) -> None:
     """Reads ``timeline.parquet`` of `out` back and writes ``report.html`` beside it."""
-    (out / "report.html").write_text(report_of(run, out), encoding="utf-8")
+    (out / "report.html").write_text(report_of(run, record, out), encoding="utf-8")
 
 
-def report_of(run: Run, out: Path) -> str:
+def report_of(run: Run, record: Mapping[str, Any], out: Path) -> str:
     """The page.
 
     Args:
+        record: what ``predictions.json`` holds.
         out: folder with the timeline.
     """
     charts, people = _people(run, out)
@@ -57,7 +57,7 @@ def report_of(run: Run, out: Path) -> str:
             ("column", "kind", "meaning"),
             [(f"<code>{escape(c.name)}</code>", c.kind, escape(c.meaning)) for c in run.columns],
         ),
-        "provenance": _provenance(run),
+        "provenance": _provenance(run, record),
         "footer": escape(
             f"Written by mien {__version__}. This page holds pictures of faces: treat it as personal data."
         ),
@@ -104,7 +104,8 @@ def _people(run: Run, out: Path) -> tuple[list[dict[str, Any]], str]:
             f'<section class="person"><h2>Nothing to show</h2><p>{escape(run.why_no_rows().capitalize())}.</p></section>',
         )
     charts: list[dict[str, Any]] = []
-    shown, rest = by_length(run)[:MAX_PEOPLE], by_length(run)[MAX_PEOPLE:]
+    people = by_length(run.tracks.values())
+    shown, rest = people[:MAX_PEOPLE], people[MAX_PEOPLE:]
     timeline = pq.read_table(out / "timeline.parquet")
     html = []
     for track in sorted(shown, key=lambda t: t.track):
@@ -153,7 +154,7 @@ def _what_it_is(run: Run, name: str) -> str:
     sure = "" if s.contract.verified else " (assumed, not verified)"
     every = f"one every {s.stride * s.frame_period_s:.3f} s"
     seen = f"{s.num_frames} frames, {every} ({s.window_s:.2f} s in all)" if s.num_frames > 1 else "single frames"
-    if name in run.sequences:
+    if name in run.delays:
         seen = f"all frames of a track from its first one on, {every}"
     return (
         f"{name} looks at {seen}, "
@@ -170,8 +171,7 @@ def _what_it_says(spec: LabelSpec) -> str:
     return f"gives numbers for {of}: {', '.join(spec.names)}{span}"
 
 
-def _provenance(run: Run) -> str:
-    record = record_of(run)
+def _provenance(run: Run, record: Mapping[str, Any]) -> str:
     video, made = record["video"], record["provenance"]
     pairs = [(f"Weights of {n}", run.hashes.get(n) or "not recorded") for n in run.models]
     pairs += [

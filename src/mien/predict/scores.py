@@ -39,6 +39,7 @@ def score_stream(
         waiting += windower.push(faces)
         if len(waiting) >= batch_size:
             _score(waiting, ready, runner, batch_size)
+            runner.forget(windower.floor_s)
             while ready and ready[0].moment.time_s < windower.floor_s:
                 yield heapq.heappop(ready)
     waiting += windower.finish()

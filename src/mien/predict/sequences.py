@@ -132,6 +132,15 @@ class SequenceRunner:
         """[n, K] values of moments that come in order of time within each track."""
         return np.stack([self._line(m).at(m.time_s) for m in moments])
 
+    def forget(self, before_s: float) -> None:
+        """No row before this time will be asked for: stretches that ended earlier are dropped."""
+        for track in list(self._lines):
+            kept = [line for line in self._lines[track] if line.last.time_s + MAX_GAP_S >= before_s - _EPS]
+            if kept:
+                self._lines[track] = kept
+            else:
+                del self._lines[track]
+
     def _line(self, moment: Asked) -> Line:
         """The stretch that a row lies in; those before it are no longer needed."""
         lines = self._lines[moment.track]
@@ -140,6 +149,6 @@ class SequenceRunner:
         return lines[0]
 
 
-def step_of(specs: Mapping[str, LabelSpec], sequences: frozenset[str], usual_s: float) -> float:
+def step_of(specs: Mapping[str, LabelSpec], sequences: set[str], usual_s: float) -> float:
     """Seconds between rows where nobody says: a row per frame where all models give one, else the usual step."""
     return min(s.frame_period_s for s in specs.values()) if sequences == set(specs) else usual_s

@@ -11,15 +11,13 @@ import numpy as np
 from mien.predict.scores import Scored
 
 _EPS = 1e-6
-# Rows of a track further apart than this many steps belong to different stretches.
-GAP_STEPS = 1.5
 
 
-def smoothed(rows: Iterable[Scored], width_s: float, step_s: float) -> Iterator[Scored]:
-    """Each row's values become the mean over its track's rows at most `width_s` / 2 away; no mean reaches across a gap.
+def smoothed(rows: Iterable[Scored], width_s: float) -> Iterator[Scored]:
+    """Each row's values become the mean over the rows of its stretch at most `width_s` / 2 away; no mean reaches across a gap.
 
     Args:
-        rows: in order of time, `step_s` apart within a track.
+        rows: in order of time.
     """
     window: deque[Scored] = deque()
     owed = 0  # so many rows at the end of the window have not been given yet
@@ -27,18 +25,16 @@ def smoothed(rows: Iterable[Scored], width_s: float, step_s: float) -> Iterator[
         window.append(row)
         owed += 1
         while window[-owed].moment.time_s + width_s / 2 < row.moment.time_s - _EPS:
-            yield _mean(window, window[-owed], width_s / 2, step_s)
+            yield _mean(window, window[-owed], width_s / 2)
             owed -= 1
         while window[0].moment.time_s + width_s / 2 < window[-owed].moment.time_s - _EPS:
             window.popleft()
     for row in list(window)[len(window) - owed :]:
-        yield _mean(window, row, width_s / 2, step_s)
+        yield _mean(window, row, width_s / 2)
 
 
-def _mean(window: Iterable[Scored], row: Scored, reach_s: float, step_s: float) -> Scored:
-    track = [r for r in window if r.moment.track == row.moment.track]
-    times = np.array([r.moment.time_s for r in track])
-    part = np.cumsum(np.diff(times, prepend=times[0]) > GAP_STEPS * step_s)
-    own = part[times == row.moment.time_s]
-    near = np.flatnonzero((np.abs(times - row.moment.time_s) <= reach_s + _EPS) & (part == own))
-    return replace(row, values={m: np.mean([track[k].values[m] for k in near], axis=0) for m in row.values})
+def _mean(window: Iterable[Scored], row: Scored, reach_s: float) -> Scored:
+    own, near = row.moment, reach_s + _EPS
+    stretch = [r for r in window if (r.moment.track, r.moment.stretch_s) == (own.track, own.stretch_s)]
+    part = [r for r in stretch if abs(r.moment.time_s - own.time_s) <= near]
+    return replace(row, values={m: np.mean([r.values[m] for r in part], axis=0) for m in row.values})

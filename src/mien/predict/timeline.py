@@ -65,17 +65,18 @@ def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
 
 
 def columns(
-    specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0, sequences: frozenset[str] = frozenset()
+    specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0, delays: Mapping[str, float] | None = None
 ) -> list[Column]:
     """Every column of the timeline in its order, with its meaning: the data dictionary.
 
     Args:
-        sequences: models that see a whole track.
+        delays: of the models that see a whole track (`Run.delays`).
 
     Raises:
         UserError: two columns have one name.
     """
-    what = "Time that the row describes" if sequences == set(specs) else "Centre of the window that the row describes"
+    delays = delays or {}
+    what = "Time that the row describes" if set(delays) == set(specs) else "Centre of the window that the row describes"
     found = [
         Column(
             "time_s",
@@ -85,33 +86,34 @@ def columns(
         Column("track", "integer", "Number of the person within this video. It says nothing about who the person is."),
     ]
     for name, names in model_columns(specs).items():
-        found += _of_model(name, specs[name], names, smooth_s, name in sequences)
+        found += _of_model(name, specs[name], names, smooth_s, delays.get(name))
     found += [*_FACE, Column("quality", "text", _QUALITY)]
     if twice := [n for n, count in Counter(c.name for c in found).items() if count > 1]:
         raise UserError(f"two columns would be called {twice[0]!r}; give the models other names: --model NAME=FOLDER")
     return found
 
 
-def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, sequence: bool) -> list[Column]:
+def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, delay_s: float | None) -> list[Column]:
     average = f" Mean of the rows within {smooth_s / 2:g} s of time_s." if smooth_s else ""
     bounds = (0.0, 1.0) if spec.kind == "categorical" else spec.range
     found = [
-        Column(column, "number", meaning_of(spec, name, label, sequence) + average, 6, bounds)
+        Column(column, "number", meaning_of(spec, name, label, delay_s) + average, 6, bounds)
         for column, label in zip(names.values, spec.names, strict=True)
     ]
     if names.label is not None and names.confidence is not None:
         found.append(Column(names.label, "text", f"The class to which {name} gives the highest probability."))
         found.append(Column(names.confidence, "number", "That highest probability.", range=(0.0, 1.0)))
-    return [*found, Column(names.seen, "number", _SEEN_AROUND if sequence else _SEEN, 2, (0.0, 1.0))]
+    return [*found, Column(names.seen, "number", _SEEN if delay_s is None else _SEEN_AROUND, 2, (0.0, 1.0))]
 
 
-def meaning_of(spec: LabelSpec, model: str, name: str, sequence: bool = False) -> str:
-    """What the number in the column of one class or target says."""
+def meaning_of(spec: LabelSpec, model: str, name: str, delay_s: float | None = None) -> str:
+    """What the number in the column of one class or target says; `delay_s` as in `Run.delays`, None for models of windows."""
     window = f"over the window of {spec.window_s:.2f} s"
     if spec.per == "frame":
         window = f"at time_s (the middle of a window of {spec.window_s:.2f} s; between two frames their mean)"
-    if sequence:
-        window = "at time_s, from everything that it has seen of the track until then"
+    if delay_s is not None:
+        when = f"{abs(delay_s):g} s {'after' if delay_s > 0 else 'before'} time_s" if delay_s else "at time_s"
+        window = f"{when}, from everything that it has seen of the track until time_s"
     if spec.kind == "categorical":
         return (
             f"Probability, 0 to 1, that {model} gives to the apparent {spec.target} “{name}” {window}; "

@@ -1,11 +1,13 @@
-"""What is remembered of each track while a video runs: sums, extremes and their frames. Bounded, however long the video."""
+"""What is remembered of each track while a video runs: sums, extremes and, of the people that the page shows, their faces.
+
+A track costs some numbers for good; pictures are kept of as many tracks as the page shows and of those that still run."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ import simplejpeg
 from mien.predict.windows import Moment
 from mien.types import LabelSpec
 
+MAX_PEOPLE = 12  # with a chart on the page; those who were seen longest
+ENDED_AFTER_S = 10.0  # without a row; trackers give up far sooner
 PEAKS_PER_NAME = 2
 PEAK_DISTANCE_S = 1.0
 PEAK_QUALITY = 85
@@ -21,7 +25,8 @@ PEAK_QUALITY = 85
 
 @dataclass(frozen=True)
 class Peak:
-    """A moment at which one class was most probable, or a target highest or lowest, with its face as a JPEG file."""
+    """A moment at which one class was most probable, or a target highest or lowest, with its face as a JPEG file (empty for
+    people whom the page does not show)."""
 
     time_s: float
     value: float
@@ -105,6 +110,20 @@ class TrackSummary:
         ]
         ranked = [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].value)]
         return ranked[:limit]
+
+
+def by_length(tracks: Iterable[TrackSummary]) -> list[TrackSummary]:
+    """Those with the most rows first."""
+    return sorted(tracks, key=lambda t: (-t.num_rows, t.track))
+
+
+def forget_pictures(tracks: Iterable[TrackSummary], now_s: float) -> None:
+    """Drops the faces of tracks that have ended and are shorter than `MAX_PEOPLE` others: they will not be shown."""
+    for track in by_length(tracks)[MAX_PEOPLE:]:
+        if now_s - track.end_s > ENDED_AFTER_S:
+            for found in (*track.peaks.values(), *track.lows.values()):
+                for peaks in found:
+                    peaks[:] = [replace(p, jpeg=b"") for p in peaks]
 
 
 def _note(found: list[Peak], moment: Moment, value: float, sign: int) -> None:

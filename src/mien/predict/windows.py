@@ -53,6 +53,7 @@ class Moment:
         centre: the sample nearest to `time_s`.
         clips: per window shape, its samples in time order.
         seen: per window shape, the share of its frames that were really there (less at the ends of a stretch).
+        stretch_s: when its stretch began.
     """
 
     time_s: float
@@ -60,6 +61,7 @@ class Moment:
     centre: FaceSample
     clips: tuple[list[FaceSample], ...]
     seen: tuple[float, ...]
+    stretch_s: float = 0.0
 
 
 @dataclass
@@ -107,7 +109,7 @@ class _Stretch:
             clips.append([self.samples[i] for i in index])
             seen.append(float(np.mean(np.abs(times[index] - wanted) <= SEEN_WITHIN_S + _EPS)))
         centre = self.samples[int(np.abs(times - time_s).argmin())]
-        return Moment(time_s, self.track, centre, tuple(clips), tuple(seen))
+        return Moment(time_s, self.track, centre, tuple(clips), tuple(seen), self.start_s)
 
     def _forget(self) -> None:
         """Drops the samples that no later row can ask for: all before the last one that is at or before the next window."""

@@ -179,6 +179,7 @@ def assemble(out: Path, plan: Plan, settings: str) -> Manifest:
     if not plan.complete:
         wanted |= {name: latest[name] for name in sorted(latest) if name not in wanted}
     chosen: dict[str, list[dict[str, Any]]] = {}
+    stale = []
     for stem, rows in parts.items():
         kept = [r for r in rows if wanted.get(r["source"]) == r["key"]]
         by_source: dict[str, list[dict[str, Any]]] = {}
@@ -186,12 +187,14 @@ def assemble(out: Path, plan: Plan, settings: str) -> Manifest:
             by_source.setdefault(row["source"], []).append(row)
         chosen |= by_source
         if not kept:
-            (out / "parts" / f"{stem}.parquet").unlink()
-            (out / "shards" / f"{stem}.arrow").unlink(missing_ok=True)
+            stale.append(stem)
     rows = [row for name in wanted for row in chosen.get(name, [])]
     rows += [failure_row(name, cut, "unreadable", "file not found") for name, cut in plan.missing]
     manifest = Manifest.from_rows(with_labels(rows, plan, out))
     manifest.write(out)
+    for stem in stale:  # only now: until here the manifest on the disk named them
+        (out / "parts" / f"{stem}.parquet").unlink()
+        (out / "shards" / f"{stem}.arrow").unlink(missing_ok=True)
     return manifest
 
 

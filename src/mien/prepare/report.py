@@ -31,6 +31,6 @@ def show(manifest: Manifest, console: Console) -> None:
     console.print(table)
     reasons = Counter((r["source"], r["status"], r["reason"]) for r in rows if r["reason"])
     for source, status, reason in list(reasons)[:MAX_REASONS]:
-        console.print(f"  {source}: {status}, {reason}", markup=False, highlight=False)
+        console.print(f"  {source}: {status}, {reason}")
     if len(reasons) > MAX_REASONS:
         console.print(f"  and {len(reasons) - MAX_REASONS} more: see status and reason in manifest.parquet")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from mien import __version__
-from mien.config import to_json
+from mien.config import to_json, write_json
 from mien.corpora._record import read_record
 from mien.data.contract import check_contract
 from mien.data.manifest import Manifest
@@ -98,7 +98,7 @@ def evaluate(
         require(scoring.label_map is None, "--label-map is for classifiers; this model predicts numbers")
         predictions = _values(folder, shards, part, scoring, where)
         names = spec.names
-        result = regression.score(predictions, names, scoring.seed, regression.middle_of(spec))
+        result = regression.score(predictions, spec, scoring.seed)
         silent = regression.unpredicted(predictions)
     audit = seen_in_training(folder, shards, part.ok) + verdict(leaks(shards, part.column))
     result |= {
@@ -106,7 +106,8 @@ def evaluate(
         "label_map": scoring.label_map and asdict(scoring.label_map), "smooth_s": scoring.smooth_s,
         "target": part.spec.target, "split": f"{part.column}={scoring.split}", "group_by": scoring.group_by,
         "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
-        "trained_on": trained_on(folder), "provenance": provenance(folder, shards, scoring.seed),
+        "trained_on": trained_on(folder), "scoring": to_json(scoring),
+        "provenance": provenance(folder, shards, scoring.seed),
     }  # fmt: skip
     _write(out, result, predictions, names)
     return result
@@ -265,7 +266,6 @@ def _write(out: Path, result: dict[str, Any], predictions: Predictions | Values,
             writer = csv.writer(file)
             writer.writerow(table.column_names)
             writer.writerows([_cell(v) for v in row.values()] for row in table.to_pylist())
-    (out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
     note = "\n(contract mismatch allowed)" if result["contract_mismatch"] else ""
     if isinstance(predictions, Predictions):
         title = (
@@ -277,6 +277,7 @@ def _write(out: Path, result: dict[str, Any], predictions: Predictions | Values,
         draw_scatter(
             np.concatenate(predictions.truth), np.concatenate(predictions.predicted), names, out / "scatter.png", title
         )
+    write_json(out / "evaluation.json", result)  # last: where it is, all is
 
 
 def _unit(result: dict[str, Any]) -> str:

@@ -121,15 +121,14 @@ def middle_of(spec: LabelSpec) -> float:
     return sum(spec.range) / 2 if spec.range else 0.0
 
 
-def score(values: Values, names: tuple[str, ...], seed: int = 0, middle: float = 0.0) -> dict[str, Any]:
+def score(values: Values, spec: LabelSpec, seed: int = 0) -> dict[str, Any]:
     """Every metric per target and their means over all annotated values of all videos, with 95 % intervals over people (over
     videos where fewer than five are named). The metrics are checked against torchmetrics, scipy and scikit-learn.
 
-    Args:
-        middle: stands for a prediction that is missing.
+    The middle of the spec's range stands for a prediction that is missing.
     """
-    missing = unpredicted(values)
-    values = filled(values, middle)
+    names, missing = spec.names, unpredicted(values)
+    values = filled(values, middle_of(spec))
     groups, word = resampling_groups(values.items, values.subjects)
     truth, predicted = np.concatenate(values.truth), np.concatenate(values.predicted)
     intervals = bootstrap_values(values.truth, values.predicted, groups, seed)

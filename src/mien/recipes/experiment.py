@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from mien import __version__
-from mien.config import class_table, digest, from_json, to_json
+from mien.config import class_table, digest, from_json, to_json, write_json
 from mien.methods._table import MethodConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.tasks._table import TaskConfig
@@ -21,6 +21,7 @@ from mien.types import UserError, require
 # What may change between two starts of the same run without changing its numbers.
 FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien", "checkpoint_activations"}
 FREE |= {"compile"}  # it changes the last digits, as another machine would
+FREE |= {"shards"}  # where the data lie; what they are is in their hash
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,7 @@ def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no run: give a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"hash": hashed, "mien": __version__, "resolved": resolved}, indent=1) + "\n")
-    temporary.replace(path)
+    write_json(path, {"hash": hashed, "mien": __version__, "resolved": resolved})
     return hashed
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from rich.console import Console
 
+from mien.console import console
 from mien.corpora._record import CorpusRecord, read_record
 from mien.data.contract import mismatch
 from mien.data.dataset import ClipSet
@@ -29,7 +29,7 @@ from mien.data.select import (
 from mien.data.shards import Shards
 from mien.encoders._table import EncoderConfig
 from mien.encoders.tpsbt import tpsbt_micro
-from mien.models import Provenance, load_folder, save_model
+from mien.models import Provenance, is_saved, load_folder, save_model
 from mien.protocols import classification, regression
 from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
@@ -170,18 +170,17 @@ def validation_scores(shards: Shards, rows: Manifest, batch_size: int, where: Wo
         if model.spec.kind == "categorical" and model.spec.per == "frame":
             names = model.spec.names
             how = classification.FrameScoring(names, fill=False)
-            found = classification.predict_annotated_frames(
+            frames = classification.predict_annotated_frames(
                 model, model.spec, how, shards, rows, batch_size, where.device
             )
-            result = classification.score(found, names)
+            result = classification.score(frames, names)
             return {"val_macro_f1": result["macro_f1"], "val_war": result["war"]}
         if model.spec.kind == "categorical":
             items = classification.predict_items(model, model.spec, shards, rows, batch_size, where.device)
             result = classification.score(items, model.spec.names)
             return {"val_uar": result["uar"], "val_war": result["war"]}
-        result = regression.score(
-            regression.predict_items(model, shards, rows, batch_size, where.device), model.spec.names
-        )
+        found = regression.predict_items(model, shards, rows, batch_size, where.device)
+        result = regression.score(found, model.spec)
         return {"val_ccc": result["ccc"], "val_mae": result["mae"]}
 
     return Evaluator(every=0, call=call)
@@ -234,7 +233,7 @@ def finetune(
     if validation:
         recipe.targets(validation, experiment.task.spec)  # a class without training clips is found here
     if note := contract_note(start, shards):
-        Console(stderr=True).print(note, highlight=False)
+        console(errors=True).print(note, soft_wrap=True)
     info = {
         "shards": str(data.data), "hash": shards.manifest.hash, "clips": len(train), "split": data.split,
         "label_fraction": data.label_fraction, "select": data.select, "init": start.folder.hash if start.folder else "",
@@ -248,7 +247,7 @@ def finetune(
         per_rank = micro_batch(config, where.size)
         hashed = open_run(out, name, experiment, info) if where.is_main else ""
         where.barrier()
-        if (out / "model" / "model.safetensors").is_file():
+        if is_saved(out / "model"):
             return out / "model"
         learner = build(experiment, start)
         views = learner.views()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien import __version__
+from mien.config import to_json, write_json
 from mien.corpora._record import read_record
 from mien.data.select import in_split
 from mien.data.shards import Shards
@@ -120,7 +121,7 @@ def finetune_folds(
                 score_once(model, shards, place / f"{kind}-evaluation", scoring, start.device)
     path = out / "protocol.json"
     if os.environ.get("RANK", "0") == "0":
-        path.write_text(json.dumps(summary(out, protocol, shards), indent=1) + "\n")
+        write_json(path, summary(out, protocol, shards))
     return path
 
 
@@ -156,12 +157,12 @@ def _run(
 
 
 def score_once(model: Path, shards: Shards, out: Path, scoring: Scoring, device: str) -> None:
-    """Scores a model; a second call with the same weights, data and label map does nothing."""
+    """Scores a model; a second call with the same weights, data and settings does nothing."""
     path = out / "evaluation.json"
     if path.is_file():
         made = json.loads(path.read_text())
-        now = (model_hash(model), shards.manifest.hash, scoring.label_map and asdict(scoring.label_map))
-        if (made["provenance"]["checkpoint_hash"], made["provenance"]["data_hash"], made.get("label_map")) == now:
+        now = (model_hash(model), shards.manifest.hash, to_json(scoring))
+        if (made["provenance"]["checkpoint_hash"], made["provenance"]["data_hash"], made.get("scoring")) == now:
             return
     evaluate(load_folder(model), shards, out, scoring, pick_device(device))
 
@@ -234,8 +235,7 @@ def _pooled(places: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[s
             classification.pooled([classification.read_predictions(f, names) for f in files]), names
         )
     together = regression.pooled([regression.read_values(f, names) for f in files])
-    middle = regression.middle_of(load_folder(results[0]["provenance"]["model"]).config.spec)
-    return regression.score(together, names, middle=middle)
+    return regression.score(together, load_folder(results[0]["provenance"]["model"]).config.spec)
 
 
 def metric_names(result: dict[str, Any]) -> list[str]:

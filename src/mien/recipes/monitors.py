@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
+from mien.console import console
 from mien.data.dataset import ClipSet
 from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
@@ -61,7 +61,7 @@ def monitor(
         reasons.append(collapsed(values))
         # Networks start with features that hardly differ: only the second look in a row that finds so counts.
         if where.is_main and _second(reasons):
-            Console(stderr=True).print(f"warning: {reasons[-1]}", soft_wrap=True, highlight=False)
+            console(errors=True).print(f"warning: {reasons[-1]}", soft_wrap=True)
         return values
 
     return Evaluator(every=0, call=call)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from rich.console import Console
 
+from mien.console import console
 from mien.data.dataset import ClipSet
 from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
@@ -277,7 +277,7 @@ def prepared(loader: ClipLoader, views: dict[str, Any], where: World) -> Any:
             for row in set(batch["index"][batch.pop("replaced") > 0].tolist()) - known:
                 known.add(row)
                 clip_id = loader.clip_ids[row]
-                Console(stderr=True).print(
+                console(errors=True).print(
                     f"broken frames in {clip_id}: their neighbours take their place", soft_wrap=True
                 )
             yield prepare_batch(batch, views, where.device)

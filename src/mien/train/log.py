@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from mien.console import console
 
 PLAIN_EVERY_S = 15.0
 
@@ -42,7 +42,7 @@ class RunLog:
         temporary.replace(self.path)
         self._file = open(self.path, "a")  # noqa: SIM115  (open as long as the run; `close` closes it)
         self._board = SummaryWriter(str(root / "tensorboard"), purge_step=step + 1)
-        self._console = Console(stderr=True)
+        self._console = console(errors=True)
         self._status = self._console.status("starting") if self._console.is_terminal else None
         self._last_print = 0.0
         if self._status:
@@ -68,10 +68,10 @@ class RunLog:
             self._status.update(text)
         elif time.monotonic() - self._last_print > PLAIN_EVERY_S or step == self.total:
             self._last_print = time.monotonic()
-            self._console.print(text, highlight=False, soft_wrap=True)
+            self._console.print(text, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def close(self) -> None:
         if self._status:

@@ -165,13 +165,19 @@ class _Trainer:
                 (out["loss"] / config.accumulate).backward()
             outputs.append({k: v.detach().float() for k, v in out.items()})
             self._pending_index.append(batch["index"])
-        if self.optim.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.learner.parameters(), self.optim.clip_norm)
+        norm = self._gradient_norm()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.learner.after_step(self.step / self.total)  # type: ignore[operator]
-        self._pending.append({k: torch.stack([o[k] for o in outputs]).mean() for k in outputs[0]})
+        means = {k: torch.stack([o[k] for o in outputs]).mean() for k in outputs[0]}
+        self._pending.append(means | {"grad_norm": norm})
+
+    def _gradient_norm(self) -> Tensor:
+        """Of all gradients, before they are clipped. Always taken: a finite loss may have a gradient that is not."""
+        if self.optim.clip_norm is not None:
+            return nn.utils.clip_grad_norm_(self.learner.parameters(), self.optim.clip_norm)
+        return nn.utils.get_total_norm([p.grad for p in self.learner.parameters() if p.grad is not None])
 
     def flush(self, log: RunLog | None) -> float:
         """Writes the steps since the last flush; returns the last loss. One transfer from the device for all of them."""
@@ -210,7 +216,7 @@ def fit(
 
     Raises:
         Interrupted: a signal came; everything is saved.
-        UserError: the loss is not finite.
+        UserError: the loss or its gradient is not finite; the newest checkpoint is from before.
     """
     run = _Trainer(learner, optim, config, num_clips, world, out)
     run.load()

@@ -1,0 +1,10 @@
+"""The console of every command. File names, labels and people's words reach it: none of them is read as rich's markup."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+
+def console(errors: bool = False) -> Console:
+    """Standard output, or standard error. What is printed is shown as it is; colour comes as `rich.text.Text`."""
+    return Console(stderr=errors, markup=False, highlight=False)
