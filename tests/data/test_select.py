@@ -6,6 +6,7 @@ import pytest
 from mien.data.contract import check_contract
 from mien.data.manifest import Manifest
 from mien.data.select import (
+    annotated_tracks,
     class_indices,
     class_names,
     hold_out,
@@ -32,6 +33,19 @@ def manifest(*rows: dict) -> Manifest:
 def test_of_each_video_the_track_seen_longest_and_largest():
     m = manifest(row("a/0/0", num_frames=30), row("a/1/0", face_px=200.0), row("a/1/1", num_frames=5), row("b/3/0"))
     assert main_tracks(m).column("clip_id") == ["a/1/0", "a/1/1", "b/3/0"]
+
+
+def test_annotation_by_frame_goes_on_in_the_next_track():
+    """A face that is lost and found again gets another number; a second person, or a small one in the background, has none."""
+
+    def part(clip_id: str, start: float, end: float, **values: object) -> dict:
+        return row(clip_id, start_s=start, end_s=end, num_frames=round(25 * (end - start)), **values)
+
+    m = manifest(
+        part("a/0/0", 0.0, 4.0), part("a/1/0", 1.0, 3.0), part("a/2/0", 9.0, 12.0), part("a/2/1", 12.0, 13.0),
+        part("a/3/0", 5.0, 8.0), part("a/4/0", 4.2, 4.8, face_px=20.0), part("b/0/0", 0.0, 1.0),
+    )  # fmt: skip
+    assert annotated_tracks(m).column("clip_id") == ["a/0/0", "a/3/0", "a/2/0", "a/2/1", "b/0/0"]
 
 
 def test_classes_are_sorted_and_numbers_by_value():

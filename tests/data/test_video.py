@@ -10,7 +10,7 @@ from PIL import Image
 from mien.data.audio import read_audio
 from mien.data.frame import Frame, VideoError, read_image
 from mien.data.video import Clock, FrameReader, images_in, probe, read_frames
-from tests.data.video_files import pictures, set_matrix, write, write_sound
+from tests.data.video_files import pictures, set_matrix, write, write_packets, write_sound
 
 
 def numbers(path: Path, **kwargs) -> list[int]:
@@ -212,6 +212,16 @@ def test_sound_is_16_khz_mono_on_the_pictures_clock(tmp_path):
     assert np.argmax(spectrum) * 16000 / 8000 == pytest.approx(440, abs=4)
     assert len(sound.between(5.0, 6.0).samples) == 0
     assert len(read_audio(write(tmp_path / "mute.mp4", pictures(2))).samples) == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.005, 0.995])
+def test_sound_of_a_clock_that_runs_wrong_stays_in_place(tmp_path, scale: float):
+    """Packets of 1,000 samples whose stamps lie `scale` as far apart; a click is stamped at 20 s."""
+    stamps = [round(1000 * k * scale) for k in range(400)]
+    path = write_packets(tmp_path / "a.mkv", stamps, click=20 * 16_000)
+    sound = read_audio(path)
+    clicked = np.flatnonzero(sound.samples > 10_000)[0]
+    assert sound.start_s + clicked / 16_000 == pytest.approx(20.0, abs=0.06)
 
 
 def test_frame_from_an_array():

@@ -67,6 +67,21 @@ def write_sound(path: Path, seconds: float = 1.0) -> Path:
     return path
 
 
+def write_packets(path: Path, stamps: Sequence[int], click: int) -> Path:
+    """Silence in packets of 1,000 samples at 16 kHz that begin at `stamps` (in samples), with a click stamped at `click`."""
+    with av.open(str(path), "w") as container:
+        stream = cast(av.AudioStream, container.add_stream("pcm_s16le", rate=16_000, layout="mono"))
+        for start in stamps:
+            samples = np.zeros((1, 1000), np.int16)
+            if start <= click < start + 1000:
+                samples[0, click - start :] = 20_000
+            packet = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            packet.sample_rate, packet.pts, packet.time_base = 16_000, start, Fraction(1, 16_000)
+            container.mux(stream.encode(packet))
+        container.mux(stream.encode())
+    return path
+
+
 def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     """Overwrites a, b, c, d of the video track's display matrix in an mp4 file (16.16 fixed point)."""
     data = bytearray(path.read_bytes())

@@ -107,7 +107,7 @@ def test_a_regressor_per_clip(tmp_path: Path):
     assert result["resampled"] == "subjects"
     assert set(result["checked_with"]) == {"ccc", "pcc", "mae", "one_minus_mae", "rmse"}
     again = regression.read_values(tmp_path / "out" / "predictions.parquet", ("arousal",))
-    assert regression.score(again, ("arousal",))["ccc"] == result["ccc"]
+    assert regression.score(again, spec)["ccc"] == result["ccc"]
     assert (tmp_path / "out" / "scatter.png").is_file()
 
 

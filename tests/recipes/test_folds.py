@@ -20,11 +20,13 @@ from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.models import load_folder
 from mien.protocols import classification
+from mien.protocols.evaluation import Scoring
 from mien.protocols.render import protocol_table
 from mien.protocols.table import PROTOCOLS, Protocol
 from mien.recipes import published
 from mien.recipes.experiment import open_run
-from mien.recipes.folds import Init, check, finetune_folds, selection
+from mien.recipes.finetune import finetune
+from mien.recipes.folds import Init, check, finetune_folds, score_once, selection
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
 from mien.train.loop import TrainConfig
 from mien.train.optim import rates
@@ -362,3 +364,26 @@ def test_settings_of_single_frames_are_the_published_ones(name: str):
     assert recipe.frames.redraw == (name == "frames")
     wanted = {"frames": ("srp", 3), "frames-released": ("tokens", -1), "frames-resnet50-released": ("srp", 2)}
     assert (recipe.pool, recipe.frozen_stages) == wanted[name]
+
+
+def test_a_score_is_kept_only_for_the_same_settings(finished: Path, folded: Path, tmp_path: Path):
+    model, shards, out = finished / "fold_1" / "paper", Shards(folded), tmp_path / "e"
+    path = out / "evaluation.json"
+    score_once(model, shards, out, Scoring(split_column="fold_1"), "cpu")
+    first = path.stat().st_mtime_ns
+    score_once(model, shards, out, Scoring(split_column="fold_1"), "cpu")
+    assert path.stat().st_mtime_ns == first
+    score_once(model, shards, out, Scoring(split="train", split_column="fold_1"), "cpu")
+    assert json.loads(path.read_text())["split"] == "fold_1=train"
+    (out / "evaluation.json.tmp").write_text("half of a")  # killed while writing
+    score_once(model, shards, out, Scoring(split_column="fold_1"), "cpu")
+    assert json.loads(path.read_text())["split"] == "fold_1=test"
+
+
+def test_half_a_model_is_not_taken_for_a_finished_run(folded: Path, tmp_path: Path):
+    data = FinetuneData(folded, ("label",), split="fold_1")
+    arguments = (RECIPE, data, tmp_path / "run", None, ENCODER, 32, "cpu")
+    whole = finetune(*arguments)
+    found = load_folder(whole).hash
+    (whole / "config.json").unlink()  # it is written last
+    assert load_folder(finetune(*arguments)).hash == found

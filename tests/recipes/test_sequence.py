@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mien.data.segments import StretchSet, pixel_statistics
 from mien.data.shards import Shards
@@ -21,7 +22,7 @@ from mien.recipes.supervised import FinetuneData
 from mien.tasks.sequence import SequenceConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.types import UserError
+from mien.types import LabelSpec, UserError
 from tests.data.tracks import write_tracks
 
 TINY, SIDE = LipReadingConfig(width=4), 32
@@ -88,6 +89,21 @@ def test_clusters_against_the_best_of_all_partitions():
         clusters(np.array([0.0, 1.0, 0.0]), 3, 0)
 
 
+def test_tanh_keeps_numbers_within_the_range():
+    spec = LabelSpec(("arousal",), "dimensional", "frame", num_frames=4, size=SIDE, range=(1.0, 9.0))
+    task = SequenceConfig(spec, TINY, gru_layers=1, gru_hidden=4, activation="tanh").build().eval()
+    assert task.head is not None
+    hidden = torch.randn(1, 50, 4)
+    with torch.no_grad():
+        task.head.weight.mul_(100)
+        low, high = task.numbers(hidden).aminmax()
+        task.head.weight.zero_()
+        task.head.bias.zero_()
+        middle = task.numbers(hidden)
+    assert (float(low), float(high)) == pytest.approx((1.0, 9.0), abs=1e-3)
+    assert torch.allclose(middle, torch.tensor(5.0))
+
+
 def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path: Path):
     recipe = replace(RECIPE, delay_s=0.4, train=replace(RECIPE.train, steps=1))
     late = finetune(recipe, data, tmp_path / "late", None, TINY, SIDE, "cpu", "sequence").parent
@@ -146,6 +162,7 @@ def test_what_cannot_be_trained_is_said(data):
         (replace(RECIPE, w_ncce=(1.0,), num_classes=500), "cannot make 500 clusters"),
         (replace(RECIPE, w_ccc=(math.inf,)), "--w-ccc inf: give one weight"),
         (replace(RECIPE, delay_s=9.0), r"no training frame is annotated that lies 9 s \(--delay-s\)"),
+        (replace(RECIPE, range=(0.0, 1.0)), r"arousal is -0.* in training, beyond --range 0 1: give the range"),
         (replace(RECIPE, size=64), "needs 64 px; prepare it again with --size 64$"),
     ):
         with pytest.raises(UserError, match=said):

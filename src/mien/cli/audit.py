@@ -41,7 +41,6 @@ def show(result: dict[str, Any]) -> None:
 
     from mien.console import console
 
-    lines = console()
     for folder in result["folders"]:
         table = Table(title=folder["shards"])
         for name in ("", "min", "5 %", "median", "95 %", "max"):
@@ -50,20 +49,20 @@ def show(result: dict[str, Any]) -> None:
             _spread(table, name, folder[name])
         for name, spread in folder["quality"].items():
             _spread(table, name, spread)
-        lines.print(table)
+        console().print(table)
         counts = f"{folder['rows']} rows, {folder['failed']} without a face, {folder['subjects']} people"
         copies = f"{folder['exact_copies']} exact copies"
         if "near_duplicates" in folder:
             copies += f", {folder['near_duplicates']} pairs of near-duplicates"
-        lines.print(f"{counts}; {copies} within the folder")
+        print(f"{counts}; {copies} within the folder")
         for column, parts in folder["labels"].items():
             for part, labels in parts.items():
                 text = ", ".join(f"{k} {v}" for k, v in labels.items())
-                lines.print(f"  {column}={part}: {text}")
+                print(f"  {column}={part}: {text}")
     for leak in result["leaks"]:
         shown = ", ".join(leak["names"][:3]) + (", ..." if leak["count"] > 3 else "")
-        lines.print(f"{leak['what']}, {' and '.join(leak['parts'])}: {leak['count']} ({shown})")
-    lines.print(f"verdict: {result['verdict']}")
+        print(f"{leak['what']}, {' and '.join(leak['parts'])}: {leak['count']} ({shown})")
+    print(f"verdict: {result['verdict']}")
 
 
 def _spread(table: Any, name: str, spread: dict[str, float] | None) -> None:

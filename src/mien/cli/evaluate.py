@@ -93,7 +93,6 @@ def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
     from mien.evaluate.metrics import CLASS_METRICS
     from mien.evaluate.values import VALUE_METRICS
 
-    lines = console()
     classes = result["kind"] == "categorical"
     note = f" (CONTRACT MISMATCH: {result['contract_mismatch']})" if result["contract_mismatch"] else ""
     unit = "frames" if classes and result["per"] == "frame" else "videos"
@@ -110,13 +109,13 @@ def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
         table.add_row(f"  {target}: ccc, mean of videos", "none" if value is None else f"{value:.4f}", "")
     for name, recall in (result["recall"] if classes else {}).items():
         table.add_row(f"recall {name}", "none in split" if recall is None else f"{100 * recall:.2f} %", "")
-    lines.print(table)
+    console().print(table)
     if classes:
-        lines.print(_confusion(result))
+        console().print(_confusion(result))
     if filled := result.get("num_filled"):
-        lines.print(f"{filled} annotated frames have no face and got the prediction before them")
+        print(f"{filled} annotated frames have no face and got the prediction before them")
     for name, count in result["left_out"].items():
-        lines.print(f"left out by the label map: {count} clips of {name}")
+        print(f"left out by the label map: {count} clips of {name}")
     if failed := result["failed"]:
         counted = "as errors" if classes else "with the middle of the range"
         if classes and result["per"] == "frame":
@@ -124,8 +123,8 @@ def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
         if not classes and result["per"] == "frame":
             counted = "not at all where no frame is stored: their annotation is not in the shards"
         shown = ", ".join(f["item"] for f in failed[:5]) + (", ..." if len(failed) > 5 else "")
-        lines.print(f"{len(failed)} could not be predicted, counted {counted}: {shown}")
-    lines.print(f"audit: {result['audit']}")
+        print(f"{len(failed)} could not be predicted, counted {counted}: {shown}")
+    print(f"audit: {result['audit']}")
 
 
 def _cells(value: float, interval: list[float | None], percent: bool) -> tuple[str, str]:

@@ -13,9 +13,11 @@ from mien.data.frame import VideoError
 from mien.data.video import open_container, zero_of
 
 RATE = 16_000
-# Packets of one stream are back to back to within a few milliseconds; a longer hole is silence that was not stored.
+# Packets of one stream are back to back to within a few milliseconds; a longer hole is silence that was not stored, a longer
+# overlap a clock that is not the one of the container.
 HOLE_S = 0.05
 LONGEST_HOLE_S = 60.0
+LONGEST_OVERLAP_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Sound:
 def read_audio(path: Path | str) -> Sound:
     """The first sound stream, down-mixed and resampled (an hour is 115 MB).
 
-    Holes are filled with silence so that sample k stays at start_s + k / 16000. What breaks off is kept up to there; a
+    Holes are filled with silence, and samples beyond the time of their packet are cut, so that sample k stays at start_s + k /
+    16000. What breaks off is kept up to there; a
     file without sound, or one that cannot be read, is silent: sound is a companion of the picture here, never the
     reason to lose a clip.
     """
@@ -54,6 +57,8 @@ def read_audio(path: Path | str) -> Sound:
                     break  # the clock of a damaged file jumped; hours of silence would fill the memory
                 if hole_s > HOLE_S:
                     pcm.extend(bytes(2 * round(hole_s * RATE)))
+                elif -LONGEST_OVERLAP_S < hole_s < -HOLE_S:  # longer ones are a clock that jumped back
+                    del pcm[2 * round((time_s - start_s) * RATE) :]
                 pcm.extend(chunk)
     except (av.error.FFmpegError, OSError, ValueError, VideoError):
         pass

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mien.data.manifest import Manifest
 from mien.rng import generator
 from mien.types import Origin, UserError
+
+LIKE_MAIN = 0.5  # ours: people who appear in the background while the main one is away are smaller
 
 
 def item_of(clip_id: str) -> str:
@@ -25,6 +28,42 @@ def main_tracks(manifest: Manifest) -> Manifest:
         weight[item_of(row["clip_id"])][row["track"]] += row["num_frames"] * max(row["face_px"] or 0.0, 1.0)
     chosen = {item: max(tracks, key=lambda t: (tracks[t], -t)) for item, tracks in weight.items()}
     return manifest.take([i for i, row in enumerate(rows) if chosen[item_of(row["clip_id"])] == row["track"]])
+
+
+def annotated_tracks(manifest: Manifest) -> Manifest:
+    """Of each labelled stretch, for annotation by frame: the main track, and those that go on with it where it breaks off (a face
+    that was lost, a cut, a black frame): no other frame of the person that the annotation follows must be lost.
+
+    Those are, the heaviest first, the tracks that overlap no chosen one in time and whose face is at least `LIKE_MAIN` as large
+    as the main one's. Rows of a stretch are in order of time.
+    """
+    rows, items = manifest.rows(), defaultdict(lambda: defaultdict(list))
+    for i, row in enumerate(rows):
+        items[item_of(row["clip_id"])][row["track"]].append(i)
+    return manifest.take([i for tracks in items.values() for i in _going_on(rows, list(tracks.values()))])
+
+
+def _going_on(rows: list[dict[str, Any]], tracks: list[list[int]]) -> list[int]:
+    """Row numbers of the chosen tracks (row numbers each) of one stretch, by time."""
+
+    def frames(track: list[int]) -> int:
+        return sum(rows[i]["num_frames"] for i in track)
+
+    def pixels(track: list[int]) -> float:
+        return sum(rows[i]["num_frames"] * max(rows[i]["face_px"] or 0.0, 1.0) for i in track)
+
+    def span(track: list[int]) -> tuple[float, float]:
+        return min(rows[i]["start_s"] for i in track), max(rows[i]["end_s"] for i in track)
+
+    ranked = sorted(tracks, key=pixels, reverse=True)
+    least = LIKE_MAIN * pixels(ranked[0]) / max(frames(ranked[0]), 1)
+    chosen: list[list[int]] = []
+    for track in ranked:
+        start, end = span(track)
+        apart = all(end <= s or start >= e for s, e in map(span, chosen))
+        if apart and pixels(track) / max(frames(track), 1) >= least:
+            chosen.append(track)
+    return sorted((i for track in chosen for i in track), key=lambda i: rows[i]["start_s"])
 
 
 def labelled(manifest: Manifest, target: str) -> Manifest:
@@ -48,7 +87,7 @@ def in_split(manifest: Manifest, split: str, column: str = "split") -> Manifest:
 
 def class_names(manifest: Manifest, target: str) -> tuple[str, ...]:
     """Classes in sorted order (numeric where they are numbers). Raises UserError for fewer than two."""
-    values = {_name(v) for v in manifest.column(target)}
+    values = {label_name(v) for v in manifest.column(target)}
     if len(values) < 2:
         raise UserError(f"column {target!r} holds {len(values)} class(es) {sorted(values)}; at least two are needed")
     numeric = all(v.lstrip("-").isdigit() for v in values)
@@ -58,13 +97,14 @@ def class_names(manifest: Manifest, target: str) -> tuple[str, ...]:
 def class_indices(manifest: Manifest, target: str, names: Sequence[str]) -> np.ndarray:
     """``[n]`` int64. Raises UserError for a label that is not one of `names`."""
     index = {name: i for i, name in enumerate(names)}
-    labels = [_name(v) for v in manifest.column(target)]
+    labels = [label_name(v) for v in manifest.column(target)]
     if unknown := sorted(set(labels) - set(index)):
         raise UserError(f"column {target!r} holds {unknown}, the model knows {list(names)}")
     return np.array([index[v] for v in labels], np.int64)
 
 
-def _name(value: object) -> str:
+def label_name(value: object) -> str:
+    """A label as the name of its class: 3.0 is "3"."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
@@ -77,7 +117,7 @@ def label_fraction(manifest: Manifest, target: str, fraction: float, seed: int) 
     if not 0 < fraction <= 1:
         raise UserError(f"--label-fraction {fraction}: give a number above 0 and up to 1")
     rng, chosen = generator("labels", seed), []
-    values = [_name(v) for v in manifest.column(target)]
+    values = [label_name(v) for v in manifest.column(target)]
     for name in sorted(set(values)):
         members = np.array([i for i, v in enumerate(values) if v == name])
         chosen += rng.permutation(members)[: max(1, round(fraction * len(members)))].tolist()

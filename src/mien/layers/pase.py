@@ -3,9 +3,10 @@ recognition", ICASSP 2020): the teacher of LiRA.
 
     16 kHz -> SincNet filters -> 7 convolution blocks -> QRNN -> 1x1 -> + a skip from each earlier block -> BatchNorm
 
-One vector of 256 numbers every 160 samples. Sizes, strides and this order are pinned (official.md 9.4). Ours, for want of the
-authors' words: mirrored borders; every block ends in BatchNorm and PReLU; the SincNet layer has a skip, the last block has none
-since it goes on through the QRNN; 512 are both directions of the QRNN together, which looks at one frame at a time.
+One vector of 256 numbers every 160 samples. Sizes and strides: official.md 9.4. Names of the weights, borders, which blocks have
+skips and what the QRNN is: what the authors' public code (github.com/santi-pdp/pase, MIT) and the QRNN library that it calls
+(pytorch-qrnn, BSD) do. There "bidirectional" makes the QRNN twice as wide, in one direction. Code and file were read apart: the
+released weights themselves were not at hand.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ MAX_SHOWN = 6
 
 
 def mirrored(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """``[B, C, S]`` with mirrored borders, so that a convolution gives S / stride frames, rounded up."""
-    total = max(kernel - stride + -x.shape[-1] % stride, 0) if stride > 1 else kernel - 1
-    return F.pad(x, (total // 2, total - total // 2), mode="reflect")
+    """``[B, C, S]`` with mirrored borders, one sample less before than after unless the kernel is odd and does not stride."""
+    half = kernel // 2
+    return F.pad(x, (half - (stride > 1 or kernel % 2 == 0), half), mode="reflect")
 
 
 class SincConv(nn.Module):
@@ -48,16 +49,16 @@ class SincConv(nn.Module):
         super().__init__()
         top = 2595 * math.log10(1 + (RATE / 2 - 2 * LOWEST_HZ) / 700)
         edges = 700 * (10 ** (torch.linspace(2595 * math.log10(1 + 30 / 700), top, maps + 1) / 2595) - 1)
-        self.low_hz = nn.Parameter(edges[:-1, None].clone())
-        self.band_hz = nn.Parameter(edges.diff()[:, None].clone())
+        self.low_hz_ = nn.Parameter(edges[:-1, None].clone())
+        self.band_hz_ = nn.Parameter(edges.diff()[:, None].clone())
         half = torch.arange(kernel, dtype=torch.float32) - kernel // 2
         self.register_buffer("window", torch.hamming_window(kernel, periodic=False), persistent=False)
         self.register_buffer("times", half / RATE, persistent=False)
 
     def filters(self) -> Tensor:
         """``[64, 1, 251]``: differences of two low-passes, windowed, at most 1 high."""
-        low = LOWEST_HZ + self.low_hz.abs()
-        high = (low + LOWEST_HZ + self.band_hz.abs()).clamp(max=RATE / 2)
+        low = LOWEST_HZ + self.low_hz_.abs()
+        high = (low + LOWEST_HZ + self.band_hz_.abs()).clamp(max=RATE / 2)
         passes = [2 * f * torch.sinc(2 * f * self.times) for f in (low, high)]
         return ((passes[1] - passes[0]) / (2 * (high - low)) * self.window)[:, None]
 
@@ -80,65 +81,80 @@ class PaseBlock(nn.Module):
         return self.act(self.norm(self.conv(x)))
 
 
-class QRNN(nn.Module):
-    """One layer, both directions: ``[B, N, D]`` to ``[B, N, hidden]`` (Bradbury et al., 2017, fo-pooling).
+class QRNNLayer(nn.Module):
+    """``[B, N, D]`` to ``[B, N, hidden]`` (Bradbury et al., 2017, fo-pooling with a window of two frames).
 
-    c_t = f_t c_(t-1) + (1 - f_t) z_t and h_t = o_t c_t, where z, f and o are one Linear of the frame.
+    z, f and o are one Linear of the frame and the one before it; c_t = f_t z_t + (1 - f_t) c_(t-1), h_t = o_t c_t. (The paper has
+    f and 1 - f the other way round.)
     """
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.gates = nn.ModuleList(nn.Linear(dim, 3 * hidden // 2) for _ in range(2))
+        self.linear = nn.Linear(2 * dim, 3 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        forth, back = self.gates
-        return torch.cat([self._pool(forth(x)), self._pool(back(x.flip(1))).flip(1)], dim=-1)
-
-    def _pool(self, gates: Tensor) -> Tensor:
-        z, f, o = gates.chunk(3, dim=-1)
+        before = F.pad(x, (0, 0, 1, 0))[:, :-1]
+        z, f, o = self.linear(torch.cat([x, before], dim=-1)).chunk(3, dim=-1)
         z, f = z.tanh(), f.sigmoid()
         state, states = torch.zeros_like(z[:, 0]), []
         for t in range(z.shape[1]):
-            state = f[:, t] * state + (1 - f[:, t]) * z[:, t]
+            state = f[:, t] * z[:, t] + (1 - f[:, t]) * state
             states.append(state)
         return o.sigmoid() * torch.stack(states, dim=1)
 
 
-class PaseEncoder(nn.Module):
-    """``[B, S]`` samples in [-1, 1] at 16 kHz to ``[B, 256, S / 160]``."""
+class QRNN(nn.Module):
+    """One layer, under the name that the library gives it."""
 
-    def __init__(self):
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.layers = nn.ModuleList([QRNNLayer(dim, hidden)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers[0](x)
+
+
+class PaseEncoder(nn.Module):
+    """``[B, S]`` samples in [-1, 1] at 16 kHz to ``[B, 256, S / 160]``.
+
+    Args:
+        hidden: width of the QRNN.
+    """
+
+    def __init__(self, hidden: int = RNN):
         super().__init__()
         inputs = (SINC_MAPS, *MAPS[:-1])
         layers = zip(inputs, MAPS, KERNELS, STRIDES, strict=True)
         learned = [PaseBlock(nn.Conv1d(i, o, k, s), o, k, s) for i, o, k, s in layers]
         self.blocks = nn.ModuleList([PaseBlock(SincConv(), SINC_MAPS), *learned])
-        self.skips = nn.ModuleList(nn.Conv1d(maps, DIM, 1, bias=False) for maps in inputs)
-        self.rnn = QRNN(MAPS[-1], RNN)
-        self.proj = nn.Conv1d(RNN, DIM, 1)
-        self.norm = nn.BatchNorm1d(DIM, affine=False)
+        self.denseskips = nn.ModuleList(nn.Conv1d(maps, DIM, 1, bias=False) for maps in inputs)
+        self.rnn = QRNN(MAPS[-1], hidden)
+        self.W = nn.Conv1d(hidden, DIM, 1)
+        self.norm_out = nn.BatchNorm1d(DIM, affine=False)
 
     def forward(self, sound: Tensor) -> Tensor:
         x, skipped = sound[:, None], []
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number < len(self.skips):
-                skipped.append(self.skips[number](x))
-        y = self.proj(self.rnn(x.transpose(1, 2)).transpose(1, 2))
+            if number < len(self.denseskips):
+                skipped.append(self.denseskips[number](x))
+        y = self.W(self.rnn(x.transpose(1, 2)).transpose(1, 2))
         for skip in skipped:
-            y = y + F.adaptive_avg_pool1d(skip, y.shape[-1])
-        return self.norm(y)
+            each = skip.shape[-1] // y.shape[-1]
+            y = y + skip[..., : each * y.shape[-1]].unflatten(-1, (y.shape[-1], each)).mean(-1)
+        return self.norm_out(y)
 
 
 def load_pase(path: Path | str) -> PaseEncoder:
     """The encoder with the weights of a file, ready to run and fixed.
 
-    The file is read as weights alone and has to fit in every name and shape.
+    The file is read as weights alone and has to fit in every name and shape; the width of the QRNN is the file's own.
 
     Raises:
         UserError: no file, no weights, or weights that do not fit; the message lists what is missing and what is left.
     """
-    state, encoder = _read(Path(path)), PaseEncoder()
+    state = _read(Path(path))
+    encoder = PaseEncoder(state["W.weight"].shape[1] if "W.weight" in state else RNN)
     problems = misfits(state, encoder.state_dict())
     if problems:
         raise UserError(f"{path} does not fit the PASE+ encoder built here: {'; '.join(problems)}")

@@ -19,7 +19,7 @@ from torch import nn
 
 from mien.corpora._annotation import read_annotation
 from mien.data.manifest import Manifest
-from mien.data.select import class_indices, main_tracks
+from mien.data.select import annotated_tracks, class_indices, main_tracks
 from mien.data.shards import Shards
 from mien.evaluate.crosscheck import check_classes
 from mien.evaluate.metrics import CLASS_METRICS, bootstrap, confusion, resampling_groups, scores
@@ -150,7 +150,7 @@ def predict_annotated_frames(
     Raises:
         UserError: a class the model does not know.
     """
-    rows = main_tracks(rows)
+    rows = annotated_tracks(rows)
     truth, predicted = predict_frames(model, shards, rows, batch_size, device, workers)
     times, subjects = times_of(shards, rows), rows.column("subject")
     whole = read_annotation(shards.root, spec.target) if frames.fill else {}

@@ -20,7 +20,7 @@ from mien.config import to_json, write_json
 from mien.corpora._record import read_record
 from mien.data.contract import check_contract
 from mien.data.manifest import Manifest
-from mien.data.select import class_indices, in_split, item_of, labelled, main_tracks
+from mien.data.select import class_indices, in_split, item_of, label_name, labelled, main_tracks
 from mien.data.shards import Shards
 from mien.evaluate.figures import draw_confusion, draw_scatter
 from mien.models import ModelFolder
@@ -75,7 +75,7 @@ def evaluate(
     picture to `out`.
 
     Videos of the split that gave no face or cannot be decoded stay in every number, as errors (classifier) or with the middle of
-    the range (regressor), and are listed in ``failed``.
+    the range (regressor per clip; the annotation of frames without a face is not in the shards), and are listed in ``failed``.
 
     Raises:
         UserError: no such model, another crop geometry, no such split or column, labels the model does not know.
@@ -123,7 +123,7 @@ def _part(folder: ModelFolder, spec: LabelSpec, shards: Shards, scoring: Scoring
         if spec.per == "clip":
             rows = labelled(rows, spec.target)
             if scoring.label_map:
-                scoring.label_map.check({str(v) for v in rows.column(spec.target)}, spec.names)
+                scoring.label_map.check({label_name(v) for v in rows.column(spec.target)}, spec.names)
                 rows, left_out = scoring.label_map.labels(rows, spec.target)
         else:
             require(scoring.label_map is None, "--label-map is for models per clip")

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.manifest import Manifest
+from mien.data.select import label_name
 from mien.types import UserError, require
 
 
@@ -48,13 +49,13 @@ class LabelMap:
 
     def labels(self, rows: Manifest, target: str) -> tuple[Manifest, dict[str, int]]:
         """Rows with their common class in column `target`, and how many rows of each label were left out."""
-        values = [str(v) for v in rows.column(target)]
+        values = [label_name(v) for v in rows.column(target)]
         keep = [i for i, v in enumerate(values) if self.data[v] is not None]
         left: dict[str, int] = {}
         for v in values:
             if self.data[v] is None:
                 left[v] = left.get(v, 0) + 1
-        renamed = [{**row, target: self.data[str(row[target])]} for row in rows.take(keep).rows()]
+        renamed = [{**row, target: self.data[label_name(row[target])]} for row in rows.take(keep).rows()]
         require(bool(renamed), "the label map leaves no clip of the data")
         return Manifest.from_rows(renamed), left
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from mien.data.manifest import Manifest
-from mien.data.select import clip_values, main_tracks
+from mien.data.select import annotated_tracks, clip_values, main_tracks
 from mien.data.shards import Shards
 from mien.evaluate.crosscheck import check_values
 from mien.evaluate.metrics import resampling_groups
@@ -73,8 +73,9 @@ def pooled(parts: Sequence[Values]) -> Values:
 def predict_items(
     model: Any, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
 ) -> Values:
-    """Of the main track of each video: the mean over its rows, or per frame all of them in order. `rows` have a face."""
-    rows = main_tracks(rows)
+    """Of the main person of each video: the mean over the rows of the longest track, or per frame all tracks in order of time.
+    `rows` have a face."""
+    rows = annotated_tracks(rows) if model.spec.per == "frame" else main_tracks(rows)
     members, subjects = members_of(rows), rows.column("subject")
     firsts = [subjects[m[0]] for m in members.values()]
     if model.spec.per == "frame":

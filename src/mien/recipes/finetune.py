@@ -16,6 +16,7 @@ from mien.data.frames import FrameSet, class_counts
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.select import (
+    annotated_tracks,
     any_fraction,
     hold_out,
     in_split,
@@ -87,10 +88,11 @@ def has_target(manifest: Manifest, recipe: TaskRecipe, data: FinetuneData) -> Ma
 def select_rows(
     shards: Shards, recipe: TaskRecipe, data: FinetuneData, seed: int, validate: Validation | None = None
 ) -> tuple[Manifest, Manifest | None]:
-    """(train, validation) rows: labelled, with a face, the main track of each video."""
+    """(train, validation) rows: labelled, with a face, of the main person of each video."""
 
     def rows(split: str) -> Manifest:
-        return main_tracks(has_target(in_split(shards.manifest, split, data.split), recipe, data).ok())
+        found = has_target(in_split(shards.manifest, split, data.split), recipe, data).ok()
+        return annotated_tracks(found) if recipe.per == "frame" else main_tracks(found)
 
     validate = validate or Validation()
     train, validation = rows("train"), None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 TARGETS = ("arousal", "valence")
 MAX_CLUSTERED = 200_000  # values that k-means looks at: more change the fourth digit of a centroid and take minutes
+ROUNDED = 1e-4  # ratings are written with three digits or more
 LR = 1.5e-4  # middle of the paper's range, on a logarithmic scale
 
 
@@ -80,6 +81,7 @@ class SequenceRecipe:
     feature_norm: Literal["none", "batch"] = "none"
     """batch: normalise each frame's features before the GRU; where the model is small or all faces look alike."""
     activation: Literal["none", "tanh"] = "none"
+    """Of the numbers; tanh keeps them within --range."""
     delay_s: float = 0.0
     """Seconds that raters are late: targets are shifted by it in training, predictions in evaluation."""
     statistics: Literal["own", "encoder"] = "own"
@@ -155,6 +157,7 @@ class SequenceRecipe:
         blank = [n for n, known in zip(spec.names, np.isfinite(values).sum(0), strict=True) if known < 2]
         late = f" that lies {self.delay_s:g} s (--delay-s) from another of its track" if self.delay_s else ""
         require(not blank, f"{', '.join(blank)}: no training frame is annotated{late}")
+        self.check_range(values, spec.names)
         if self.loss.uses("ncce"):
             found = tuple(clusters(column, self.num_classes, seed) for column in values.T)
             task = replace(task, discrete=replace(task.discrete, centroids=found))
@@ -163,6 +166,17 @@ class SequenceRecipe:
             augment = replace(task.augment, mean=mean, std=std)
             task = replace(task, spec=replace(spec, mean=mean, std=std), augment=augment)
         return task
+
+    def check_range(self, values: np.ndarray, names: tuple[str, ...]) -> None:
+        """Raises UserError for targets ``[n, K]`` beyond --range: predictions are cut to it, and bins end there."""
+        for name, column in zip(names, values.T, strict=True):
+            known = column[np.isfinite(column)]
+            low, high = float(known.min()), float(known.max())
+            require(
+                self.range[0] - ROUNDED <= low and high <= self.range[1] + ROUNDED,
+                f"{name} is {low:g} to {high:g} in training, beyond --range {self.range[0]:g} {self.range[1]:g}: "
+                "give the range of the ratings' scale",
+            )
 
     def items(self, shards: Shards, rows: Manifest) -> ClipSet:
         return SegmentSet(shards, rows, self.num_frames / self.fps)
@@ -192,7 +206,7 @@ def clusters(values: np.ndarray, number: int, seed: int) -> tuple[float, ...]:
     known = generator("k-means", seed).permutation(known)[:MAX_CLUSTERED]
     means: Any = KMeans(number, random_state=seed)  # one start, by k-means++
     found = means.fit(known[:, None]).cluster_centers_[:, 0]
-    return tuple(np.sort(found).round(6).tolist())
+    return tuple(float(f"{c:.6g}") for c in np.sort(found))
 
 
 def sequence() -> SequenceRecipe:

@@ -47,6 +47,7 @@ class SequenceConfig:
     """Of each frame's features before the GRU: batch statistics without weights remove what all faces share, which small
     models do not learn past (docs/lab.md). The paper names none."""
     activation: Literal["none", "tanh"] = "none"
+    """tanh: numbers stay within the spec's range (within -1 to 1 without one)."""
     loss: CompositeLoss = field(default_factory=CompositeLoss)
     discrete: Discrete = field(default_factory=Discrete)
     output: Output = "regression"
@@ -195,7 +196,10 @@ class SequenceTask(nn.Module):
         if self.head is None:
             return hidden.new_zeros(*hidden.shape[:2], len(self.spec.names))
         values = self.head(hidden).float()
-        return values.tanh() if self.config.activation == "tanh" else values
+        if self.config.activation == "none":
+            return values
+        low, high = self.spec.range or (-1.0, 1.0)
+        return (low + high) / 2 + (high - low) / 2 * values.tanh()
 
     def logits(self, hidden: Tensor) -> dict[str, Tensor]:
         """``[B, T, K, L]`` by term."""
