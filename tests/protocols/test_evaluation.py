@@ -111,6 +111,22 @@ def test_a_regressor_per_clip(tmp_path: Path):
     assert (tmp_path / "out" / "scatter.png").is_file()
 
 
+@pytest.mark.parametrize(("period_s", "windows"), [(0.04, 5), (0.08, 3), (0.02, 10)])
+def test_a_regressor_per_frame_sees_the_rate_that_it_was_trained_at(tmp_path: Path, period_s: float, windows: int):
+    """20 frames at 25 fps: 10 at half that rate, 39 at twice; four in a window."""
+    shards = Shards(write_grey(tmp_path / "s", [0.5, 0.9], [{}, {}], per_frame=True))
+    spec = spec_of(
+        ("arousal",), kind="dimensional", per="frame", range=(0.0, 1.0), num_frames=4, frame_period_s=period_s
+    )
+    folder, seen = folder_of(spec, tmp_path), []
+    whole = folder.model.predict
+    folder.model.predict = lambda clip: seen.append(len(clip)) or whole(clip)  # pyright: ignore
+    result = evaluate(folder, shards, tmp_path / "out")
+    assert sum(seen) == 2 * windows
+    assert result["num_values"] == 40
+    assert result["ccc"] > 0.98
+
+
 def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     levels = [0.1, 0.3, 0.5, 0.7, 0.9]
     columns = [{"arousal": v} | (FAILED if i == 4 else {}) for i, v in enumerate(levels)]

@@ -194,7 +194,8 @@ def compare(args: Demo) -> dict[str, Any]:
     names = sorted({row["label"] for row in first})
     people = [row["subject"] for row in first]
     truth = np.array([names.index(row["label"]) for row in first])
-    guesses = [np.array([names.index(row["predicted"]) for row in tables[init]]) for init in INITS]
+    known = [*names, ""]  # the last: a clip that could not be predicted
+    guesses = [np.array([known.index(row["predicted"]) for row in tables[init]]) for init in INITS]
     for init, predicted in zip(INITS, guesses, strict=True):
         interval = bootstrap(truth, predicted, len(names), 0, people)["uar"]
         rows[init] |= {"low": interval.low, "high": interval.high}

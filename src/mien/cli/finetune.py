@@ -1,6 +1,5 @@
 """`mien finetune RECIPE --init RUN|MODEL --data SHARDS --out RUN`."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ def main(argv: list[str]) -> int:
 
     encoders: Any = Literal[tuple(pretrain.RECIPES)]
     recipes: Any = tyro.extras.subcommand_type_from_defaults(
-        {name: recipe() for name, recipe in published.RECIPES.items()}, published.descriptions()
+        {name: replace(recipe(), name=name) for name, recipe in published.RECIPES.items()}, published.descriptions()
     )
 
     @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def main(argv: list[str]) -> int:
     if isinstance(args.recipe, SequenceRecipe):
         usual = "lira"
     scratch = pretrain.RECIPES[args.encoder or usual]().method
-    name = next(name for name in published.RECIPES if name in argv)
+    name = args.recipe.name
     if args.train_on or args.test_on:
         return _cross(args, scratch, name)
     require(args.label_map is None, "--label-map belongs to --train-on; mien evaluate has one of its own")
@@ -73,11 +72,12 @@ def main(argv: list[str]) -> int:
         return 0
     from mien.protocols.table import find_protocol
     from mien.recipes.folds import Init, finetune_folds
+    from mien.train.distributed import is_main
 
     start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
     protocol = find_protocol(args.protocol)
     path = finetune_folds(args.recipe, rows, args.out, protocol, args.fold or "all", start, args.single_run)
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         from mien.protocols.render import plain
 
         print(plain(path), path, sep="\n")
@@ -88,6 +88,7 @@ def _cross(args: Any, scratch: Any, name: str) -> int:
     from mien.protocols.label_map import read_tables
     from mien.recipes.cross import cross
     from mien.recipes.folds import Init
+    from mien.train.distributed import is_main
     from mien.types import require
 
     require(bool(args.train_on and args.test_on), "--train-on and --test-on belong together")
@@ -99,6 +100,6 @@ def _cross(args: Any, scratch: Any, name: str) -> int:
         args.recipe, args.rows, args.train_on, args.test_on, args.out, tables, args.fold or "1", start,
         args.allow_contract_mismatch,
     )  # fmt: skip
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         print(path.read_text(), path, sep="\n")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 from mien import __version__
@@ -37,7 +36,9 @@ def usage() -> str:
 
 def say_once(text: str) -> None:
     """Prints, in the first of the processes that torchrun started."""
-    if os.environ.get("RANK", "0") == "0":
+    from mien.train.distributed import is_main
+
+    if is_main():
         print(text)
 
 

@@ -23,9 +23,9 @@ def mismatch(spec: LabelSpec, data: CropContract, stand_in: bool = False) -> str
         return f"crops are {data.store.size} px, the model needs {spec.size} px"
     if spec.color and not data.store.color:
         return "crops are grey, the model needs colour"
-    slowest = spec.stride * spec.frame_period_s * RATE_TOLERANCE
-    if data.store.fps is not None and 1 / data.store.fps > slowest:
-        return f"crops were kept at {data.store.fps:g} frames per second, the model samples every {slowest:.3f} s"
+    wanted_s = spec.stride * spec.frame_period_s
+    if data.store.fps is not None and 1 / data.store.fps > wanted_s * RATE_TOLERANCE:
+        return f"crops were kept at {data.store.fps:g} frames per second, the model samples {1 / wanted_s:g} (--fps)"
     return None
 
 

@@ -92,8 +92,10 @@ class PrototypeHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, dim] to scores [n, num_prototypes]: cosines with the prototypes."""
-        x = nn.functional.normalize(self.mlp(x).float(), dim=-1)
-        # The direction of a normalised weight is all that counts: a zero gradient freezes it, whatever its decay does.
-        held = self.last.weight.detach()
-        weight = held + self.live * (self.last.weight - held)
-        return x @ nn.functional.normalize(weight.float(), dim=-1).T
+        x = self.mlp(x)
+        with torch.autocast(x.device.type, enabled=False):  # cosines in full precision
+            x = nn.functional.normalize(x.float(), dim=-1)
+            # The direction of a normalised weight is all that counts: a zero gradient freezes it, whatever its decay does.
+            held = self.last.weight.detach()
+            weight = held + self.live * (self.last.weight - held)
+            return x @ nn.functional.normalize(weight.float(), dim=-1).T

@@ -13,7 +13,7 @@ import torch
 from mien.data.dataset import ClipSet, FrameError, decode
 from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
-from mien.data.sampling import nearest_indices, num_windows
+from mien.data.sampling import nearest_indices, num_windows, resampled
 from mien.data.select import item_of, rates_differ
 from mien.data.shards import Shards
 from mien.data.view import View
@@ -44,13 +44,17 @@ def predict_frames(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Truth ``[T_i, J]`` and prediction ``[T_i, K]`` of every stored frame of each row, for a model per frame.
 
-    Windows lie side by side; frames between the sampled ones are interpolated, and where windows overlap the later one counts.
+    Windows lie side by side, sampled by time where the rows' frame rates are not the model's; frames between the sampled ones
+    are interpolated, and where windows overlap the later one counts.
     The truth of a classifier is one column, the index of the class in the corpus's order (J = 1), else J = K.
     """
     spec: LabelSpec = model.spec
-    view = View(spec.num_frames, spec.stride, "cover", model.plain_augment())
-    clips = ClipSet(shards, rows)
-    counts = [num_windows(n, spec.num_frames, spec.stride) for n in rows.column("num_frames")]
+    period_s = _period(spec, rows) if spec.num_frames > 1 else None  # a single frame has no rate
+    view = View(spec.num_frames, spec.stride, "cover", model.plain_augment(), frame_period_s=period_s)
+    clips, lengths = ClipSet(shards, rows), rows.column("num_frames")
+    if period_s is not None:
+        lengths = [len(resampled(clips[row].numbers("times_s"), period_s)) for row in range(len(rows))]
+    counts = [num_windows(n, spec.num_frames, spec.stride) for n in lengths]
     sampled: list[dict[int, np.ndarray]] = [{} for _ in range(len(rows))]
     rng = np.random.default_rng(0)  # a covering view draws nothing from it
     for row, window, found in _windows(model, shards, rows, view, counts, batch_size, device, workers):

@@ -17,6 +17,7 @@ TITLES = {
     "uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "macro_f1_present": "macro F1 (present)", "weighted_f1": "weighted F1",
     "ccc": "CCC", "ccc_biased": "CCC (biased)", "pcc": "PCC", "mae": "MAE", "one_minus_mae": "1 - MAE", "rmse": "RMSE",
 }  # fmt: skip
+WHAT = {"categorical": "classes", "dimensional": "targets", "traits": "traits"}
 MATRIX_METRICS = {"categorical": ("uar", "war"), "dimensional": ("ccc",), "traits": ("ccc",)}
 
 
@@ -216,7 +217,9 @@ def matrix(results: Sequence[Path], metric: str | None = None) -> Table:
     for model in models:
         texts = [" / ".join(_of(cells.get((model, test)), m) for m in names) for test in tests]
         rows.append((model, *(t if t.strip("- /") else "-" for t in texts)))
-    classes = [f"{m} on {t}: {len(r['names'])} classes, {r['num_videos']} videos" for (m, t), r in cells.items()]
+    classes = [
+        f"{m} on {t}: {len(r['names'])} {WHAT[r['kind']]}, {r['num_videos']} videos" for (m, t), r in cells.items()
+    ]
     title = f"{' / '.join(map(title_of, names))}, rows: trained on, columns: tested on"
     return Table(title, ("trained on", *tests), tuple(rows), tuple(classes))
 

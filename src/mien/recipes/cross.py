@@ -6,7 +6,6 @@ of no corpus follow ``--target`` and ``--split``. What can be wrong with a pair 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from mien.protocols.table import PROTOCOLS, Protocol, chosen_folds
 from mien.recipes.finetune import classes_of, finetune, start_from
 from mien.recipes.folds import Init, score_once
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe
+from mien.train.distributed import is_main
 from mien.types import LabelSpec, require
 
 
@@ -101,7 +101,7 @@ def cross(
         model = finetune(
             recipe, rows, out / a.name, start.init, start.encoder, start.size, start.device, start.name
         )  # fmt: skip
-        for b in targets if os.environ.get("RANK", "0") == "0" else ():
+        for b in targets if is_main() else ():
             results.append(out / a.name / f"on-{b.name}")
             scoring = replace(plans[a.name, b.name], batch_size=recipe.train.batch_size)
             score_once(model, b.shards, results[-1], scoring, start.device)

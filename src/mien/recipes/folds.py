@@ -8,7 +8,6 @@ once, by those weights. Where there is such a validation part both columns come 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,10 @@ import numpy as np
 from mien import __version__
 from mien.config import to_json, write_json
 from mien.corpora._record import read_record
-from mien.data.select import in_split
+from mien.data.dataset import ClipSet
+from mien.data.manifest import Manifest
+from mien.data.segments import frame_values
+from mien.data.select import clip_values, in_split
 from mien.data.shards import Shards
 from mien.encoders._table import EncoderConfig
 from mien.evaluate.metrics import CLASS_METRICS
@@ -32,7 +34,7 @@ from mien.protocols.table import Protocol, chosen_folds, number_of
 from mien.recipes.finetune import Validation, finetune
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
-from mien.train.distributed import pick_device
+from mien.train.distributed import is_main, pick_device
 from mien.types import UserError, require
 
 COLUMNS = ("paper", "strict")
@@ -107,22 +109,40 @@ def finetune_folds(
     recipe, start = check(recipe, data, protocol), start or Init()
     shards, columns = Shards(data.data), chosen_folds(protocol, fold)
     for column in columns:  # all of them before the first is trained
-        in_split(shards.manifest, protocol.test, column)
+        _check_annotated(
+            in_split(shards.manifest, protocol.test, column), shards, protocol, f"{column}={protocol.test}"
+        )
     for column in columns:
         place = out / protocol.fold_name(column)
         one = single_run or _has_validation(shards, protocol, column)
         for kind in COLUMNS:
             model = _run(recipe, data, place, protocol, column, kind, start, one)
-            if os.environ.get("RANK", "0") == "0":
+            if is_main():
                 scoring = Scoring(
                     protocol.test, column, group_by=protocol.group_by, batch_size=recipe.train.batch_size,
                     fill=kind == "strict",  # the paper column leaves frames without a face out, as the publication did
                 )  # fmt: skip
                 score_once(model, shards, place / f"{kind}-evaluation", scoring, start.device)
     path = out / "protocol.json"
-    if os.environ.get("RANK", "0") == "0":
+    if is_main():
         write_json(path, summary(out, protocol, shards))
     return path
+
+
+def _check_annotated(rows: Manifest, shards: Shards, protocol: Protocol, part: str) -> None:
+    """Raises UserError where the part that is scored has no numbers: some challenges keep those of their test part."""
+    if protocol.kind == "categorical":
+        return
+    if protocol.per == "frame":
+        values = frame_values(ClipSet(shards, rows.ok()), protocol.targets)
+    else:
+        values = clip_values(rows, protocol.targets)
+    few = [n for n, count in zip(protocol.targets, np.isfinite(values).sum(0), strict=True) if count < 2]
+    require(
+        not few,
+        f"{shards.root}: {part} has no {', '.join(few)}, so protocol {protocol.name} cannot score it; without --protocol, "
+        "train on the rest and score another part (mien evaluate --split val)",
+    )
 
 
 def _has_validation(shards: Shards, protocol: Protocol, column: str) -> bool:

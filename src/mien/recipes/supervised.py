@@ -98,6 +98,8 @@ def trained_encoder(recipe: FinetuneRecipe, config: EncoderConfig) -> EncoderCon
 class FinetuneRecipe:
     """What every supervised recipe has, with the published values (SVFAP 4.1.2; details in official.md 4)."""
 
+    name: tyro.conf.Suppress[str] = ""
+    """On the command line."""
     per: Literal["clip", "frame"] = "clip"
     """frame: every frame has a target of its own, in columns of the shards."""
     num_frames: int = 16

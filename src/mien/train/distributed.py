@@ -27,6 +27,11 @@ _GROUPS = count()
 PATIENCE = timedelta(hours=6)
 
 
+def is_main() -> bool:
+    """Whether this process speaks and writes for all, also before there is a process group."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @dataclass(frozen=True)
 class World:
     """Where this process stands."""
