@@ -35,7 +35,7 @@ def test_prepared_from_crops(tmp_path: Path) -> None:
 def test_videos_and_target(tmp_path: Path) -> None:
     found = AVCAffe(target="valence").read(write_avcaffe(tmp_path))
     assert found.classes == ("Pleasant", "Pleased", "Neutral", "Unsatisfied", "Unpleasant")
-    assert (found.crop, found.frames, len(found.entries)) == ("face", None, 6)
+    assert (found.crop, len(found.entries)) == ("face", 6)
     assert all(e.values["label"] == e.values["valence"] and (tmp_path / e.path).is_file() for e in found.entries)
 
 

@@ -26,7 +26,7 @@ def test_prepared_from_aligned_frames(tmp_path: Path) -> None:
 
 def test_speaker_videos(tmp_path: Path) -> None:
     found = WerewolfXL(folds=10).read(write_werewolf(tmp_path, frames=False))
-    assert (found.crop, found.frames, found.stand_in) == ("face", None, None)
+    assert (found.crop, found.stand_in) == ("face", None)
     tests = [[k for k in range(1, 11) if e.values[f"fold_{k}"] == "test"] for e in found.entries]
     assert tests == [[1], [3], [10]]
 

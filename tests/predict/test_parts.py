@@ -10,7 +10,7 @@ import pytest
 from mien.predict import page
 from mien.predict.series import MAX_POINTS, series_of, strongest
 from mien.predict.timeline import quality_of
-from mien.predict.tracks import PEAKS_PER_NAME, TrackSummary
+from mien.predict.tracks import MAX_PEOPLE, PEAKS_PER_NAME, TrackSummary, forget_pictures
 from mien.predict.windows import Moment
 from mien.types import LabelSpec
 from tests.predict.helpers import face
@@ -44,6 +44,23 @@ def test_memory_of_peaks_is_bounded():
     rng = np.random.default_rng(0)
     track = summary([(2.0 * k, float(rng.random())) for k in range(300)])
     assert all(len(found) == PEAKS_PER_NAME for found in track.peaks["m"])
+
+
+def test_pictures_are_kept_of_as_many_people_as_are_shown():
+    """A passer-by costs numbers for good, pictures only until the track has ended."""
+    people = []
+    for number in range(100):
+        track = summary([(20.0 * number + k, 0.5) for k in range(1 + number % 3)])
+        track.track = number
+        people.append(track)
+    forget_pictures(people, now_s=20.0 * 100)
+    kept = [t.track for t in people if any(p.jpeg for found in t.peaks["m"] for p in found)]
+    # the first twelve of the 33 with three rows
+    assert kept == [*range(2, 2 + 3 * MAX_PEOPLE, 3)]
+    assert all(len(t.peaks["m"][0]) for t in people)
+    recent = [summary([(0.0, 0.5)]) for _ in range(MAX_PEOPLE + 1)]
+    forget_pictures(recent, now_s=5.0)
+    assert all(t.peaks["m"][0][0].jpeg for t in recent)
 
 
 def test_top_peaks_show_each_class_first():

@@ -119,6 +119,28 @@ def test_a_slow_and_a_fast_video_are_seen_at_the_models_rate(tmp_path: Path):
     assert np.abs(found[12.5] - found[25]).max() < 0.5 * np.ptp(found[25], axis=0).max()
 
 
+def test_stretches_that_ended_are_forgotten():
+    """A hundred people pass by, one after the other."""
+    runner = SequenceRunner(model())
+    windower, most = Windower([shape_of(runner.model)], 0.04), 0
+
+    class Runner:
+        see, forget = runner.see, runner.forget
+
+        def __call__(self, moments):
+            return [{"va": v} for v in runner(moments)]
+
+    def frames():
+        nonlocal most
+        for k in range(500):
+            most = max(most, len(runner._lines))
+            yield [face(k * 0.04, k // 5)]
+
+    rows = list(score_stream(frames(), windower, Runner(), 16))  # pyright: ignore[reportArgumentType]
+    assert len(rows) == 500
+    assert most < 12
+
+
 def test_two_tracks_one_of_them_with_a_gap():
     """Every stretch starts anew, whatever lies between its frames in the stream."""
     task, rng = model(), np.random.default_rng(0)

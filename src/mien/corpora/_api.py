@@ -98,9 +98,7 @@ class Listing:
         crop: how faces get into the shards: "none" for ready-made crops, "face" for raw video.
         stand_in: geometry that `predict` uses on raw video for models trained on these ready-made crops ("assumed, not
             verified"); None where the crops are ours.
-        frames: "clip" where a clip is a folder of images; None where it is a file (one corpus may have both: each path says
-            what it is).
-        image_fps: their frame rate.
+        image_fps: frame rate of clips that are folders of images.
         image_times: "index": the k-th image is at k / fps; "number": at (last number in its name - first_number) / fps, for
             folders with gaps.
         problems: one line for each thing that is missing, double, extra or of an unexpected count; printed, and kept in the
@@ -112,7 +110,6 @@ class Listing:
     target_names: tuple[str, ...] = ()
     crop: CropKind = "none"
     stand_in: Geometry | None = None
-    frames: Literal["clip"] | None = None
     image_fps: float = 25.0
     image_times: Literal["index", "number"] = "index"
     first_number: int = 1

@@ -90,7 +90,6 @@ class AffWild2:
             target_names=("expression",) if self.task == "expr" else ("valence", "arousal"),
             crop="none",
             stand_in=Geometry(),
-            frames="clip",
             image_fps=self.fps,
             image_times="number",
             first_number=self.first_number,

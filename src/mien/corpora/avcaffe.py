@@ -73,7 +73,6 @@ class AVCAffe:
             classes=WORDS[self.target],
             crop="none" if crops else "face",
             stand_in=Geometry(crop="box", template="", margin=0.15) if crops else None,
-            frames="clip" if crops else None,
             image_fps=16.0,
             problems=tuple(_problems(entries, truths, info)),
         )

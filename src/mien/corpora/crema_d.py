@@ -71,7 +71,7 @@ class CremaD:
         ready = kind == "folders"
         return Listing(
             entries, CLASSES, crop="none" if ready else "face", stand_in=OPENFACE if ready else None,
-            frames="clip" if ready else None, image_fps=29.97, problems=tuple(problems),
+            image_fps=29.97, problems=tuple(problems),
         )  # fmt: skip
 
     def _read_votes(self, root: Path, table: Path) -> tuple[Votes, list[str]]:

@@ -65,7 +65,7 @@ class Dfew:
         problems += fold_problems(list(folds.values()), TESTS, TOTAL) + noted
         kind, seen = _kind(root, entries)
         return Listing(
-            entries, CLASSES, crop=kind, stand_in=UNKNOWN_CROP, frames="clip" if kind == "none" else None,
+            entries, CLASSES, crop=kind, stand_in=UNKNOWN_CROP,
             problems=(*problems, *seen, *_gaps(root, frames, clips, labels)),
         )  # fmt: skip
 

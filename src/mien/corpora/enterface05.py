@@ -60,7 +60,7 @@ class Enterface05:
         problems += fold_problems([e.values for e in entries], TESTS, TOTAL)
         return Listing(
             entries, CLASSES, crop="none" if ready else "face", stand_in=OPENFACE if ready else None,
-            frames="clip" if ready else None, problems=tuple(problems),
+            problems=tuple(problems),
         )  # fmt: skip
 
 

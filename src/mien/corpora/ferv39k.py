@@ -56,7 +56,6 @@ class Ferv39k:
             CLASSES,
             crop=kind,
             stand_in=UNKNOWN_CROP,
-            frames="clip" if ready else None,
             problems=tuple(problems),
         )
 

@@ -75,7 +75,6 @@ class Mafw:
             CLASSES,
             crop=kind,
             stand_in=UNKNOWN_CROP,
-            frames="clip" if ready else None,
             problems=(*problems, line),
         )
 

@@ -54,7 +54,7 @@ class Ravdess:
             )
         return Listing(
             entries, CLASSES, crop="none" if ready else "face", stand_in=OPENFACE if ready else None,
-            frames="clip" if ready else None, image_fps=29.97, problems=tuple(problems),
+            image_fps=29.97, problems=tuple(problems),
         )  # fmt: skip
 
     def _find(self, root: Path) -> tuple[dict[str, list[str]], bool]:

@@ -88,7 +88,6 @@ class WerewolfXL:
             target_names=tuple(TARGETS),
             crop="none" if aligned else "face",
             stand_in=Geometry() if aligned else None,
-            frames="clip" if aligned else None,
             image_fps=self.fps,
             problems=tuple(lines),
         )
