@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mien.predict import page
+from mien.predict import charts_classes, page
 from mien.predict.series import MAX_POINTS, series_of, strongest
 from mien.predict.timeline import quality_of
 from mien.predict.tracks import MAX_PEOPLE, PEAKS_PER_NAME, TrackSummary, forget_pictures
@@ -72,6 +73,22 @@ def test_unknown_yaw_has_no_mean():
     track = summary([(0.0, 0.5)])
     assert track.mean_quality() == {"score": 0.9, "face_px": 80.0, "sharpness": 10.0}
     assert track.mean("m") == {"a": 0.5, "b": 0.5}
+
+
+def test_a_face_at_the_border_of_the_picture_is_said_to_be_cut():
+    whole, half = face(0.0), replace(face(0.0), outside=0.5)
+    assert quality_of(Moment(0.0, 0, whole, (), (1.0,))) == "ok"
+    assert quality_of(Moment(0.0, 0, half, (), (1.0,))) == "cut"
+
+
+def test_only_what_leads_and_stands_out_is_shown():
+    """Second-best classes, and a model that hardly tells classes apart, have no moments to look at."""
+    flat = summary([(0.0, 0.52), (3.0, 0.51)])
+    assert [p.top for p in flat.peaks["m"][0]] == [True, True]
+    assert [p.top for p in flat.peaks["m"][1]] == [False, False]
+    assert charts_classes._peaks(flat, "m") == []
+    sure = summary([(0.0, 0.9), (3.0, 0.2), (6.0, 0.6)])
+    assert [(n, p.time_s) for n, p in charts_classes._peaks(sure, "m")] == [("a", 0.0), ("b", 3.0)]
 
 
 def test_quality_names_every_reason():

@@ -14,7 +14,7 @@ import simplejpeg
 import torch
 
 from mien.data.video import read_frames
-from mien.predict import Outcome, PredictConfig, predict_video
+from mien.predict import Outcome, PredictConfig, pipeline, predict_video
 from mien.types import UserError
 from tests.predict.helpers import BOXED, READY, classifier, every, write_boxes, write_video
 
@@ -184,6 +184,27 @@ def test_a_broken_file_leaves_nothing(tmp_path: Path, content: bytes):
     assert outcome.status in ("unreadable", "empty")
     assert outcome.reason
     assert not (tmp_path / "o").exists()
+
+
+def test_files_of_two_videos_never_lie_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An earlier video's files stay as they are until all of the next one's are there."""
+    out, model = tmp_path / "o", {"m": classifier()}
+    first, second = (write_video(tmp_path / f"{n}.mp4", every(0.04, 20)) for n in ("first", "second"))
+    predict_video(first, model, out, PredictConfig(ready_crops=True, annotate=True))
+    before = {f.name: f.read_bytes() for f in out.iterdir()}
+    assert "annotated.mp4" in before
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "write_record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            predict_video(second, model, out, CROPS)
+    assert {f.name: f.read_bytes() for f in out.iterdir()} == before
+    predict_video(second, model, out, CROPS)
+    assert sorted(f.name for f in out.iterdir()) == sorted(set(before) - {"annotated.mp4"})
+    assert record_of(out)["video"]["name"] == "second.mp4"
 
 
 def test_settings_that_cannot_work_are_the_users_errors(tmp_path: Path):

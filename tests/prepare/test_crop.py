@@ -6,7 +6,7 @@ from PIL import Image
 
 from mien.prepare.align import FIVE_POINT, face_matrix, invert, similarity, square, yaw_degrees
 from mien.prepare.config import PrepareConfig, check, contract_for
-from mien.prepare.crop import cut, patch, resize, sharpness, warp
+from mien.prepare.crop import cut, outside, patch, resize, sharpness, warp
 from mien.types import Store, UserError
 
 
@@ -17,6 +17,18 @@ def test_similarity_recovers_a_known_map():
     matrix = similarity(source, source @ turn.T + shift)
     np.testing.assert_allclose(matrix, np.concatenate([turn, shift[:, None]], 1), atol=1e-9)
     np.testing.assert_allclose(invert(invert(matrix)), matrix, atol=1e-9)
+
+
+def test_the_share_of_a_crop_beyond_the_picture():
+    contract = contract_for("box", 0.0)
+    box = np.array([-50.0, 0.0, 50.0, 100.0])  # half of it
+    assert outside((200, 200), box, np.full((5, 2), np.nan), contract) == pytest.approx(0.5)
+    assert outside((200, 200), box + [100, 20, 100, 20], np.full((5, 2), np.nan), contract) == 0
+    faces = contract_for("face")
+    points = FIVE_POINT * 100 + [50, 20]  # the crop is 50 to 150 wide, 20 to 120 high
+    assert outside((200, 200), box, points, faces) == 0
+    assert outside((125, 200), box, points, faces) == pytest.approx(0.25, abs=0.04)
+    assert outside((10, 10), box, points, contract_for("none")) == 0
 
 
 def test_similarity_is_the_least_squares_solution():

@@ -19,6 +19,7 @@ from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.prepare.config import PrepareConfig, contract_for
 from mien.prepare.faces import stream_faces
+from mien.prepare.labels import read_labels
 from mien.prepare.pack import frame_rate
 from mien.prepare.pipeline import prepare
 from mien.types import CropContract, Store, UserError
@@ -139,14 +140,26 @@ def test_new_labels_need_no_new_crops(tmp_path):
 
 
 LABEL_ERRORS = {
-    "path,label\na.mp4,x\na.mp4,y\n": "lines 2 and 3 all label a.mp4",
+    "path,label\na.mp4,x\na.mp4,y\n": "lines 2, 3 all label a.mp4",
     "path,label,label\na.mp4,x,y\n": "column label more than once",
     "path,status\na.mp4,x\n": "one that prepare writes itself",
     "file,label\na.mp4,x\n": "no column path",
     "path,start_s,end_s\na.mp4,3,2\n": "end_s 2 is not after start_s 3",
     "path,start_s\na.mp4,soon\n": "'soon'",
     "path,label\na.mp4,x,y\n": "more cells than the header",
+    "path,split\na.mp4,holdout\n": "split 'holdout' is none of train, val, test",
+    "path,frame\n" + "a.mp4,1\n" * 9: "lines 2, 3, 4, 5, 6, ... all label a.mp4",
 }
+
+
+def test_labels_as_spreadsheets_write_them(tmp_path):
+    """Semicolons, spaces around names, parts in any case and by their other usual names."""
+    parts = ("Train", "TEST", "dev", "Validation", "")
+    lines = ["path ; label; split", *(f"{k}.mp4; happy;{part}" for k, part in enumerate(parts))]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    rows = read_labels(tmp_path / "labels.csv")
+    assert [r.values["split"] for r in rows] == ["train", "test", "val", "val", None]
+    assert {r.values["label"] for r in rows} == {"happy"}
 
 
 @pytest.mark.parametrize("text", LABEL_ERRORS)

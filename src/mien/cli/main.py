@@ -63,7 +63,9 @@ def run(argv: list[str]) -> int:
         print(f"mien {verb}: {stop}", file=sys.stderr)
         return stop.exit_code
     except KeyboardInterrupt:
-        print(f"mien {verb}: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
+        print(
+            f"mien {verb}: stopped; what was finished is kept, run the same command again for the rest", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:
         return 141

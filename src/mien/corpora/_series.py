@@ -12,7 +12,7 @@ from mien.corpora._api import FrameTargets
 from mien.corpora._files import clean, problem, read_table, read_text
 from mien.types import UserError, require
 
-TIME = ("timestamp", "time", "frametime")
+TIME = ("timestamp", "time_s", "time", "frametime")
 
 
 def read_series(path: Path) -> dict[str, np.ndarray]:

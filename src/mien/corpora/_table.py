@@ -17,6 +17,7 @@ from mien.corpora.dfew import Dfew
 from mien.corpora.enterface05 import Enterface05
 from mien.corpora.ferv39k import Ferv39k
 from mien.corpora.first_impressions import FirstImpressions
+from mien.corpora.folder import Folder
 from mien.corpora.lrs3 import LRS3
 from mien.corpora.mafw import Mafw
 from mien.corpora.ravdess import Ravdess
@@ -29,6 +30,7 @@ from mien.types import UserError
 
 CORPORA: dict[str, type[Corpus]] = {
     "synthetic": Synthetic,
+    "folder": Folder,
     "dfew": Dfew,
     "ferv39k": Ferv39k,
     "mafw": Mafw,

@@ -116,7 +116,10 @@ class Clip:
         """A per-frame target [T] float32. Raises UserError where these shards have none of that name."""
         if name not in self.batch.schema.names:
             have = ", ".join(n for n in self.batch.schema.names if n not in SCHEMA.names) or "none"
-            raise UserError(f"no per-frame target {name!r} in the shards; there are: {have}")
+            raise UserError(
+                f"no per-frame target {name!r} in the shards; there are: {have} (ratings of your own: mien prepare "
+                "--corpus folder, docs/corpora.md)"
+            )
         return self.numbers(name)
 
     def numbers(self, column: str) -> np.ndarray:

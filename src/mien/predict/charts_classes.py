@@ -26,6 +26,7 @@ from mien.predict.series import Series, strongest
 from mien.predict.tracks import Peak, TrackSummary
 
 MAX_CLASSES = 8
+CLEAR = 1.25  # times chance; ours, by judgement
 
 
 def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) -> Drawing:
@@ -41,14 +42,15 @@ def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) 
         f"Probabilities of {target} over time by {model}; highest on average: {max(means, key=lambda n: means[n])}. "
         "The numbers are in the table below."
     )
-    faces = "".join(
-        page.thumbnail(p, n, page.percent(p.value), palette.get(n, OTHER), group) for n, p in _peaks(track, model)
-    )
+    peaks = _peaks(track, model)
+    faces = "".join(page.thumbnail(p, n, page.percent(p.value), palette.get(n, OTHER), group) for n, p in peaks)
+    words = "Triangles: the moments below, where a class was most probable. Press one to mark it."
+    if not peaks:
+        words = f"No class is ever clearly above chance (1 in {len(means)}): {model} tells nothing apart here."
     html = (
         f"<h3>{escape(model)}: {escape(target)}</h3>"
         f'<ul class="legend" aria-hidden="true">{legend}{FLAG_LEGEND}</ul>{chart_box(group, label)}'
-        '<p class="sub">Triangles: the moments below, where a class was most probable. Press one to mark it.'
-        f"{binned(run, series)}</p>"
+        f'<p class="sub">{escape(words)}{binned(run, series)}</p>'
         f'<ul class="peaks">{faces}</ul>{_summary(track, model, palette)}'
     )
     return Drawing(html, [chart])
@@ -84,9 +86,9 @@ def _chart(run: Run, track: TrackSummary, model: str, series: Series, palette: d
 
 
 def _peaks(track: TrackSummary, model: str) -> list[tuple[str, Peak]]:
-    """Moments at which a class was above chance, in order of time."""
-    chance = 1 / len(track.specs[model].names)
-    best = [(n, p) for n, p in track.top_peaks(model, 10_000) if p.value >= chance][:MAX_PEAKS]
+    """Moments at which a class was more probable than the others and clearly above chance, in order of time."""
+    least = CLEAR / len(track.specs[model].names)
+    best = [(n, p) for n, p in track.top_peaks(model, 10_000) if p.top and p.value >= least][:MAX_PEAKS]
     return sorted(best, key=lambda pair: pair[1].time_s)
 
 

@@ -6,8 +6,10 @@ made by a second pass over the video.
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ from mien.tasks.sequence import CHUNK
 from mien.train.distributed import pick_device
 from mien.types import PERSONALITY_NOTE, LabelSpec, UserError
 
+FILES = ("timeline.csv", "timeline.parquet", "predictions.json", "report.html", "annotated.mp4")
+
 
 def predict_video(
     video: Path | str,
@@ -44,6 +48,8 @@ def predict_video(
 ) -> Outcome:
     """Writes ``timeline.csv``, ``timeline.parquet``, ``predictions.json``, ``report.html`` and, where the configuration asks for
     it, ``annotated.mp4`` to `out`.
+
+    Files of an earlier video are replaced together, at the end; what is interrupted leaves them as they were.
 
     A video without a face gives the files with no rows, and one that cannot be read gives no files; the outcome says which.
 
@@ -73,12 +79,11 @@ def predict_video(
         stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
     except VideoError as error:
         return Outcome(path, out, "empty" if error.status == "empty" else "unreadable", error.reason)
-    out.mkdir(parents=True, exist_ok=True)
-    with BoxLog(config.annotate) as boxes:
-        _write_timeline(run, boxes.noting(stream), stream, runner, out)
-        write_report(run, write_record(run, out), out)
+    with all_or_nothing(out) as unfinished, BoxLog(config.annotate) as boxes:
+        _write_timeline(run, boxes.noting(stream), stream, runner, unfinished)
+        write_report(run, write_record(run, unfinished), unfinished)
         if config.annotate and run.num_rows:
-            annotate(run, boxes, out, progress)
+            annotate(run, boxes, unfinished, progress)
     return Outcome(
         path,
         out,
@@ -90,6 +95,22 @@ def predict_video(
         run.wall_s,
         tuple(run.warnings),
     )
+
+
+@contextmanager
+def all_or_nothing(out: Path) -> Iterator[Path]:
+    """A folder in `out`, whose files replace those of an earlier video in `out` once all are there; it never stays."""
+    unfinished = out / ".unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        for name in FILES:
+            (out / name).unlink(missing_ok=True)
+        for file in unfinished.iterdir():
+            file.replace(out / file.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def refuse_personality(specs: Mapping[str, LabelSpec], allowed: bool) -> None:

@@ -21,6 +21,7 @@ SMALL_FACE_PX = 48.0
 TURNED_DEG = 35.0
 UNSURE_SCORE = 0.6
 EDGE_SEEN = 0.75
+CUT_SHARE = 0.15
 
 ROWS_PER_GROUP = 4096
 
@@ -155,7 +156,8 @@ _FACE = [
 ]
 _QUALITY = (
     f"“ok”, or why to trust the row less, joined by “+”: small (face under {SMALL_FACE_PX:g} px), turned (yaw "
-    f"over {TURNED_DEG:g} degrees), unsure (detector score under {UNSURE_SCORE:g}), edge (seen below {EDGE_SEEN:g}). "
+    f"over {TURNED_DEG:g} degrees), unsure (detector score under {UNSURE_SCORE:g}), cut (over {CUT_SHARE:.0%} of the "
+    f"crop lies beyond the picture), edge (of the track in time: seen below {EDGE_SEEN:g}). "
     "Thresholds by judgement, not measured."
 )
 FIXED = ("time_s", "track", *(c.name for c in _FACE), "quality")
@@ -169,6 +171,7 @@ def quality_of(moment: Moment) -> str:
         "small": face.face_px < SMALL_FACE_PX,
         "turned": abs(face.yaw) > TURNED_DEG,
         "unsure": face.score < UNSURE_SCORE,
+        "cut": face.outside > CUT_SHARE,
         "edge": min(moment.seen) < EDGE_SEEN,
     }
     return "+".join(k for k, on in flags.items() if on) or "ok"

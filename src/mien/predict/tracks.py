@@ -31,6 +31,8 @@ class Peak:
     time_s: float
     value: float
     jpeg: bytes
+    top: bool = True
+    """No other class was more probable then."""
 
 
 @dataclass
@@ -86,8 +88,9 @@ class TrackSummary:
             self.sums[model] += values
             if edge and self.inner:
                 continue
-            for peaks, value in zip(self.peaks[model], values, strict=True):
-                _note(peaks, moment, float(value), 1)
+            leads = values >= values.max() if self.specs[model].kind == "categorical" else np.ones(len(values), bool)
+            for peaks, value, top in zip(self.peaks[model], values, leads, strict=True):
+                _note(peaks, moment, float(value), 1, bool(top))
             for lows, value in zip(self.lows[model], values, strict=False):
                 _note(lows, moment, float(value), -1)
 
@@ -126,7 +129,7 @@ def forget_pictures(tracks: Iterable[TrackSummary], now_s: float) -> None:
                     peaks[:] = [replace(p, jpeg=b"") for p in peaks]
 
 
-def _note(found: list[Peak], moment: Moment, value: float, sign: int) -> None:
+def _note(found: list[Peak], moment: Moment, value: float, sign: int, top: bool = True) -> None:
     """Keeps the few highest (sign 1) or lowest (-1) moments that lie at least `PEAK_DISTANCE_S` apart, the best first."""
     near = [p for p in found if abs(p.time_s - moment.time_s) < PEAK_DISTANCE_S]
     if near and max(sign * p.value for p in near) >= sign * value:
@@ -134,7 +137,7 @@ def _note(found: list[Peak], moment: Moment, value: float, sign: int) -> None:
     kept = [p for p in found if p not in near]
     if len(kept) >= PEAKS_PER_NAME and sign * kept[-1].value >= sign * value:
         return
-    kept.append(Peak(moment.time_s, value, to_jpeg(moment.centre.crop)))
+    kept.append(Peak(moment.time_s, value, to_jpeg(moment.centre.crop), top))
     kept.sort(key=lambda p: -sign * p.value)
     found[:] = kept[:PEAKS_PER_NAME]
 

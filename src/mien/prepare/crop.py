@@ -13,6 +13,7 @@ from mien.types import CropContract, UserError
 BILINEAR = Image.Resampling.BILINEAR
 # Bilinear sampling reads two pixels each way: down to 1/1.25 it skips none worth naming; below, the patch is shrunk.
 MAX_STEP = 1.25
+GRID = 16  # points each way by which the share outside is counted
 
 
 def patch(image: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -87,3 +88,19 @@ def sharpness(crop: np.ndarray) -> float:
     g = grey.astype(np.int16)
     edges = g[:-2, 1:-1] + g[2:, 1:-1] + g[1:-1, :-2] + g[1:-1, 2:] - 4 * g[1:-1, 1:-1]
     return float(edges.astype(np.float32).var())
+
+
+def outside(frame: tuple[int, int], box: np.ndarray, points: np.ndarray, contract: CropContract) -> float:
+    """Share of a crop that lies beyond the frame (width, height), where its edge pixels are repeated."""
+    geometry = contract.geometry
+    grid = (np.arange(GRID) + 0.5) / GRID
+    across, down = (a.ravel() for a in np.meshgrid(grid, grid))
+    if geometry.crop == "face":
+        matrix = face_matrix(points, 1, geometry.margin, geometry.template)
+        x, y = matrix @ np.stack([across, down, np.ones_like(down)])
+    elif geometry.crop == "box":
+        x0, y0, x1, y1 = square(box, geometry.margin)
+        x, y = x0 + (x1 - x0) * across, y0 + (y1 - y0) * down
+    else:
+        return 0.0
+    return float(np.mean((x < 0) | (y < 0) | (x > frame[0]) | (y > frame[1])))

@@ -17,7 +17,7 @@ from mien.data.frame import Frame
 from mien.data.video import read_frames
 from mien.prepare.align import five_of, yaw_degrees
 from mien.prepare.config import TEMPLATE, PrepareConfig
-from mien.prepare.crop import cut, sharpness
+from mien.prepare.crop import cut, outside, sharpness
 from mien.prepare.detect import CenterFace, Detections, FaceDetector, WholeFrame
 from mien.prepare.given import POINTS, SIXTY_EIGHT, GivenBoxes
 from mien.prepare.landmarks import Landmarker, landmarker_for, located, smoothed
@@ -50,6 +50,8 @@ class FaceSample:
     """[S, S, 3] or [S, S, 1] uint8."""
     detected: bool
     """False: tracked between two detections."""
+    outside: float = 0.0
+    """Share of the crop that lies beyond the frame."""
 
     @property
     def face_px(self) -> float:
@@ -214,6 +216,7 @@ def make_sample(frame: Frame, point: TrackPoint, config: PrepareConfig) -> FaceS
         yaw_degrees(five),
         crop,
         point.detected,
+        outside(frame.size, point.box, point.points, config.contract),
     )
 
 

@@ -15,7 +15,17 @@ from pathlib import Path
 from mien.data.manifest import COLUMNS
 from mien.types import UserError
 
+MAX_LINES = 5
 KNOWN = ("path", "start_s", "end_s", "subject", "split")
+SPLITS = ("train", "val", "test")
+OTHER_NAMES = {
+    "training": "train",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+    "development": "val",
+    "testing": "test",
+}
 # Names that prepare writes itself; a label of that name would hide what it measured.
 RESERVED = set(COLUMNS.names) - set(KNOWN)
 
@@ -38,8 +48,11 @@ def read_labels(file: Path) -> list[LabelRow]:
         raise UserError(f"--labels {file}: no such file; it is a CSV with a column path and a column for each label")
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            _check_columns(file, list(reader.fieldnames or []))
+            header = stream.readline()
+            stream.seek(0)
+            reader = csv.DictReader(stream, delimiter=max(",;\t", key=header.count))
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+            _check_columns(file, list(reader.fieldnames))
             rows = [_row(file, line, row) for line, row in enumerate(reader, 2) if any(_texts(row))]
     except UnicodeDecodeError as error:
         raise UserError(f"--labels {file} is not UTF-8 text: save it as CSV in UTF-8 ({error.reason})") from error
@@ -73,7 +86,20 @@ def _row(file: Path, line: int, row: dict[str, str | None]) -> LabelRow:
     if start_s is not None and end_s is not None and end_s <= start_s:
         raise UserError(f"{where}: end_s {end_s:g} is not after start_s {start_s:g}")
     values = {k: v for k, v in cells.items() if k not in ("path", "start_s", "end_s")}
+    if values.get("split") is not None:
+        values["split"] = split_of(str(values["split"]), where)
     return LabelRow(cells["path"], line, start_s, end_s, values)
+
+
+def split_of(text: str, where: str) -> str:
+    """One of `SPLITS`, however it is written. Raises UserError for anything else: no verb would know whom it is for."""
+    name = text.casefold()
+    name = OTHER_NAMES.get(name, name)
+    if name not in SPLITS:
+        raise UserError(
+            f"{where}: split {text!r} is none of {', '.join(SPLITS)}; leave it empty, or name the column otherwise"
+        )
+    return name
 
 
 def _seconds(text: str | None, where: str) -> float | None:
@@ -95,9 +121,10 @@ def _check_doubles(file: Path, rows: list[LabelRow]) -> None:
     for (path, start_s, end_s), lines in seen.items():
         if len(lines) > 1:
             stretch = "" if start_s is None and end_s is None else f" from {start_s} to {end_s} s"
-            numbers = " and ".join(map(str, lines))
+            numbers = ", ".join(map(str, lines[:MAX_LINES])) + (", ..." if len(lines) > MAX_LINES else "")
             raise UserError(
-                f"--labels {file}: lines {numbers} all label {path}{stretch}; keep one, or give start_s and end_s"
+                f"--labels {file}: lines {numbers} all label {path}{stretch}; keep one, or give start_s and end_s "
+                "(annotation of single frames: --corpus folder, docs/corpora.md)"
             )
 
 

@@ -91,7 +91,7 @@ def select_rows(
     """(train, validation) rows: labelled, with a face, of the main person of each video."""
 
     def rows(split: str) -> Manifest:
-        found = has_target(in_split(shards.manifest, split, data.split), recipe, data).ok()
+        found = in_split(has_target(shards.manifest, recipe, data), split, data.split).ok()
         return annotated_tracks(found) if recipe.per == "frame" else main_tracks(found)
 
     validate = validate or Validation()
@@ -250,6 +250,8 @@ def finetune(
         hashed = open_run(out, name, experiment, info) if where.is_main else ""
         where.barrier()
         if is_saved(out / "model"):
+            if where.is_main:
+                console(errors=True).print(f"{out}: finished before, nothing to do", soft_wrap=True)
             return out / "model"
         learner = build(experiment, start)
         views = learner.views()

@@ -221,6 +221,8 @@ def fit(
     run = _Trainer(learner, optim, config, num_clips, world, out)
     run.load()
     log = RunLog(out, run.step, run.total, label) if world.is_main else None
+    if log and run.step:
+        log.say(f"{label} {'was finished' if run.step == run.total else 'goes on'} at step {run.step} of {run.total}")
     try:
         with _signals() as received:
             _run(run, batches, log, evaluators, keep_best, received)
