@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mien.cli.main import run
-from mien.cli.predict import named, places
+from mien.cli.predict import named, places, within
 from mien.models import Provenance, save_model
 from mien.types import PERSONALITY_NOTE, UserError
 from tests.predict.helpers import classifier, every, regressor, write_video
@@ -19,6 +19,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, model in (("first", classifier()), ("second", classifier(training_data="drawn"))):
         save_model(root / name / "model", model, model.config, Provenance())
     return root
+
+
+def test_a_folder_is_its_videos_or_one_video_of_images(tmp_path: Path):
+    for name in ("b10.mp4", "b2.MOV", "note.txt"):
+        (tmp_path / name).touch()
+    assert within(tmp_path) == [tmp_path / "b2.MOV", tmp_path / "b10.mp4"]
+    assert list(places((tmp_path,), tmp_path / "o").values()) == [tmp_path / "o" / "b2", tmp_path / "o" / "b10"]
+    (tmp_path / "1.jpg").touch()
+    with pytest.raises(UserError, match="holds videos and images"):
+        within(tmp_path)
+    (images := tmp_path / "images").mkdir()
+    (images / "1.jpg").touch()
+    assert within(images) == [images]
 
 
 def test_two_videos_and_two_models(tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]):

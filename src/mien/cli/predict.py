@@ -22,7 +22,7 @@ class Predict:
     """
 
     videos: tyro.conf.Positional[tuple[Path, ...]]
-    """Video files, or folders of images."""
+    """Video files, folders of them, or folders of the images of one video each."""
     model: Annotated[tuple[str, ...], tyro.conf.arg(name="model", metavar="[NAME=]MODEL"), tyro.conf.UseAppendAction]
     """Model folder, run folder or hub id; again for several models, which share one detection pass. NAME= prefixes its
     columns."""
@@ -99,9 +99,26 @@ def name_of(place: Path) -> str:
     return place.parent.name if place.name == "model" else place.name
 
 
+def within(given: Path) -> list[Path]:
+    """A file, or a folder of images, as it is; the videos of a folder that holds some.
+
+    Raises:
+        UserError: a folder with both.
+    """
+    from mien.data.video import VIDEO_SUFFIXES, images_in, natural_key
+    from mien.types import UserError
+
+    if not given.is_dir():
+        return [given]
+    videos = sorted((p for p in given.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES), key=natural_key)
+    if videos and images_in(given):
+        raise UserError(f"{given} holds videos and images: give the videos, or a folder of the images of one video")
+    return videos or [given]
+
+
 def places(videos: tuple[Path, ...], out: Path) -> dict[Path, Path]:
     """The folder of each video: `out` itself for one; its stem, numbered where stems repeat, for several."""
-    videos = tuple(dict.fromkeys(videos))
+    videos = tuple(dict.fromkeys(v for given in videos for v in within(given)))
     if len(videos) == 1:
         return {videos[0]: out}
     found: dict[Path, Path] = {}

@@ -84,7 +84,7 @@ def columns(
             "number",
             f"{what}, in seconds from the start of the video (the container's timestamps). One row every {step_s:g} s.",
         ),
-        Column("track", "integer", "Number of the person within this video. It says nothing about who the person is."),
+        Column("track", "integer", "Number of one face, followed as long as it is seen: a person who comes back has another. It is no identity."),
     ]
     for name, names in model_columns(specs).items():
         found += _of_model(name, specs[name], names, smooth_s, delays.get(name))
