@@ -84,7 +84,11 @@ def columns(
             "number",
             f"{what}, in seconds from the start of the video (the container's timestamps). One row every {step_s:g} s.",
         ),
-        Column("track", "integer", "Number of one face, followed as long as it is seen: a person who comes back has another. It is no identity."),
+        Column(
+            "track",
+            "integer",
+            "Number of one face, as long as it is followed: a person who comes back has another. No identity.",
+        ),
     ]
     for name, names in model_columns(specs).items():
         found += _of_model(name, specs[name], names, smooth_s, delays.get(name))
