@@ -48,7 +48,7 @@ def test_classes_by_folder_and_parts_drawn_of_each(tmp_path: Path):
     assert found.entries == Folder().read(tmp_path).entries
     few = tmp_path / "few"
     touch(few, [f"{label}/{n}.mp4" for label in ("a", "b") for n in range(3)])
-    assert sorted(e.values["split"] for e in Folder().read(few).entries) == [
+    assert sorted(str(e.values["split"]) for e in Folder().read(few).entries) == [
         "test",
         "test",
         "train",
