@@ -45,11 +45,14 @@ def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) 
     faces = "".join(
         page.thumbnail(p, f"{names[k]} {word}", page.number(p.value), color_of(k), group) for k, word, p in extremes
     )
+    notes = " The ends of the track, where less of it was seen, are left out." if track.inner else ""
+    if model in run.delays:
+        notes += f" {model} follows the whole track: in its first second it has seen little."
     html = (
         f"<h3>{escape(model)}: apparent {escape(', '.join(names))}</h3>"
         f'<ul class="legend" aria-hidden="true">{FLAG_LEGEND}</ul>{boxes}'
         '<p class="sub">Triangles: the moments below, where a value was highest or lowest. Press one to mark it.'
-        f"{binned(run, series)}</p>"
+        f"{escape(notes)}{binned(run, series)}</p>"
         f'<ul class="peaks">{faces}</ul>{_summary(track, model)}'
     )
     return Drawing(html, charts)
