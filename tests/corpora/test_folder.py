@@ -63,18 +63,36 @@ def test_what_is_missing_is_said(tmp_path: Path):
     with pytest.raises(UserError, match="no video has a table of ratings.*two classes or more"):
         Folder().read(tmp_path)
     rated(tmp_path, "a.csv", 1.0)
-    text(tmp_path / "splits.csv", ["name,split", "a,train", "b,test"])
+    text(tmp_path / "splits.csv", ["name,split", "a,train", "b,test", "z,val"])
     assert Folder().read(tmp_path).problems == (
         "2 videos without ratings: b.mp4, c.mp4",
         "1 videos of no part: c.mp4",
+        "1 names in the splits without a video: z",
     )
     with pytest.raises(UserError, match="splits=other.csv: no such file"):
         Folder(splits="other.csv").read(tmp_path)
     rated(tmp_path, "b.csv", 1.0, "time_s,valence,dominance")
     with pytest.raises(UserError, match="have other columns"):
         Folder().read(tmp_path)
+    rated(tmp_path, "b.csv", 1.0, "time_s,valence,frames")
+    with pytest.raises(UserError, match="a target cannot be called frames"):
+        Folder().read(tmp_path)
     text(tmp_path / "b.csv", ["time_s", "0.1"])
     with pytest.raises(UserError, match="no column besides the time"):
         Folder().read(tmp_path)
     with pytest.raises(UserError, match="holds no videos"):
         Folder().read(text(tmp_path / "empty" / "note.txt", [""]).parent)
+
+
+def test_parts_are_drawn_of_what_is_rated_and_never_read_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "in"
+    touch(root, [f"{n:02d}.mp4" for n in range(40)])
+    for n in range(4):
+        rated(root, f"{n:02d}.csv", 1.0)
+    text(tmp_path / "splits.csv", ["name,split", *(f"{n:02d},test" for n in range(40))])  # of another corpus
+    monkeypatch.chdir(tmp_path)
+    found = Folder().read(root)
+    assert sorted(str(e.values["split"]) for e in found.entries[:4]) == ["test", "train", "train", "val"]
+    assert {e.values["split"] for e in found.entries[4:]} == {None}

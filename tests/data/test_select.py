@@ -44,6 +44,7 @@ def test_annotation_by_frame_goes_on_in_the_next_track():
     m = manifest(
         part("a/0/0", 0.0, 4.0), part("a/1/0", 1.0, 3.0), part("a/2/0", 9.0, 12.0), part("a/2/1", 12.0, 13.0),
         part("a/3/0", 5.0, 8.0), part("a/4/0", 4.2, 4.8, face_px=20.0), part("b/0/0", 0.0, 1.0),
+        part("a/5/0", 8.0, 8.6),  # the same frame as the end of track 3
     )  # fmt: skip
     assert annotated_tracks(m).column("clip_id") == ["a/0/0", "a/3/0", "a/2/0", "a/2/1", "b/0/0"]
 

@@ -387,3 +387,23 @@ def test_half_a_model_is_not_taken_for_a_finished_run(folded: Path, tmp_path: Pa
     found = load_folder(whole).hash
     (whole / "config.json").unlink()  # it is written last
     assert load_folder(finetune(*arguments)).hash == found
+
+
+def test_a_test_part_without_numbers_is_found_before_training(tmp_path: Path):
+    """Some challenges keep the annotation of their test part."""
+    columns = [
+        {
+            "arousal": None if part == "test" else 0.5,
+            "valence": 0.1 * i,
+            "dominance": 0.2,
+            "subject": f"s{i}",
+            "fold_1": part,
+        }
+        for i, part in enumerate(["train"] * 6 + ["test"] * 3)
+    ]
+    root = write_grey(tmp_path / "s", [0.1 * i for i in range(9)], columns)
+    protocol = replace(PROTOCOLS["werewolf-xl"], folds=("fold_1",))
+    recipe = replace(RegressRecipe(num_frames=8, stride=1, range=(0.0, 1.0)), train=RECIPE.train)
+    with pytest.raises(UserError, match="fold_1=test has no arousal, so protocol werewolf-xl cannot score it"):
+        finetune_folds(recipe, FinetuneData(root), tmp_path / "run", protocol, "all", START)
+    assert not (tmp_path / "run").exists()

@@ -110,7 +110,9 @@ def within(given: Path) -> list[Path]:
 
     if not given.is_dir():
         return [given]
-    videos = sorted((p for p in given.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES), key=natural_key)
+    videos = sorted(
+        (p for p in given.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.name[0] != "."), key=natural_key
+    )
     if videos and images_in(given):
         raise UserError(f"{given} holds videos and images: give the videos, or a folder of the images of one video")
     return videos or [given]

@@ -20,9 +20,12 @@ from pathlib import Path
 from mien.corpora._api import Entry, FrameTargets, Listing
 from mien.corpora._files import check_root, problem, read_splits, videos_by_stem
 from mien.corpora._series import TIME, column, outside, read_series, same, targets_of, time_of
+from mien.data.shards import SCHEMA
 from mien.rng import generator
 from mien.types import UserError, require
 
+SPLITS = "splits.csv"
+RESERVED = {"", *SCHEMA.names}  # columns of the shards
 SHARES = {"test": 0.15, "val": 0.15}
 DRAWN = (
     "no splits.csv: videos are drawn for training, validation and test (70, 15, 15 %); a person may be in several parts"
@@ -35,7 +38,7 @@ class Folder:
 
     labels: str = "labels"
     """Folder of the tables, below the root, where they do not lie beside the videos."""
-    splits: str = "splits.csv"
+    splits: str = SPLITS
     """CSV with the columns name, split and perhaps subject."""
 
     def read(self, root: Path) -> Listing:
@@ -47,12 +50,15 @@ class Folder:
         classes = {v: os.path.dirname(v).rpartition("/")[2] for v in videos} if not ratings else {}
         if not ratings:
             _check_classes(root, classes)
-        listed = (root / self.splits).is_file() or Path(self.splits).is_file() or self.splits != "splits.csv"
-        rows = _rows(read_splits(self.splits, root), videos) if listed else _drawn(videos, classes)
+        listed = self.splits != SPLITS or (root / SPLITS).is_file()
+        splits = read_splits(str(root / SPLITS) if self.splits == SPLITS else self.splits, root) if listed else {}
+        rows = _rows(splits, videos) if listed else _drawn(sorted(ratings) or videos, classes)
         entries = [_entry(v, rows.get(v, {}), classes.get(v), ratings.get(v)) for v in videos]
         problems = [] if listed else [DRAWN]
         problems += problem("videos without ratings", [v for v in videos if v not in ratings]) if ratings else []
         problems += problem("videos of no part", [v for v in videos if v not in rows])
+        used = {row["name"] for row in rows.values() if "name" in row}
+        problems += problem("names in the splits without a video", sorted(set(splits) - used))
         found = tuple(sorted(set(classes.values())))
         return Listing(entries, found, names, "face", problems=(*problems, *outside(ratings)))
 
@@ -68,6 +74,8 @@ def read_targets(path: Path) -> FrameTargets:
     series = read_series(path)
     names = [n for n in series if n not in TIME]
     require(bool(names), f"{path} has no column besides the time: give one for each target")
+    taken = [n or "one without a name" for n in names if n in RESERVED]
+    require(not taken, f"{path}: a target cannot be called {', '.join(taken)}: rename the column, or take it out")
     return targets_of(time_of(series, path), {n: column(series, n, path) for n in names})
 
 

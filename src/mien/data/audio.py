@@ -58,7 +58,7 @@ def read_audio(path: Path | str) -> Sound:
                 if hole_s > HOLE_S:
                     pcm.extend(bytes(2 * round(hole_s * RATE)))
                 elif -LONGEST_OVERLAP_S < hole_s < -HOLE_S:  # longer ones are a clock that jumped back
-                    del pcm[2 * round((time_s - start_s) * RATE) :]
+                    del pcm[2 * max(round((time_s - start_s) * RATE), 0) :]
                 pcm.extend(chunk)
     except (av.error.FFmpegError, OSError, ValueError, VideoError):
         pass

@@ -60,7 +60,7 @@ def _going_on(rows: list[dict[str, Any]], tracks: list[list[int]]) -> list[int]:
     chosen: list[list[int]] = []
     for track in ranked:
         start, end = span(track)
-        apart = all(end <= s or start >= e for s, e in map(span, chosen))
+        apart = all(end < s or start > e for s, e in map(span, chosen))
         if apart and pixels(track) / max(frames(track), 1) >= least:
             chosen.append(track)
     return sorted((i for track in chosen for i in track), key=lambda i: rows[i]["start_s"])

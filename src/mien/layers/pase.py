@@ -154,7 +154,8 @@ def load_pase(path: Path | str) -> PaseEncoder:
         UserError: no file, no weights, or weights that do not fit; the message lists what is missing and what is left.
     """
     state = _read(Path(path))
-    encoder = PaseEncoder(state["W.weight"].shape[1] if "W.weight" in state else RNN)
+    last = state.get("W.weight")
+    encoder = PaseEncoder(last.shape[1] if last is not None and last.ndim == 3 else RNN)
     problems = misfits(state, encoder.state_dict())
     if problems:
         raise UserError(f"{path} does not fit the PASE+ encoder built here: {'; '.join(problems)}")

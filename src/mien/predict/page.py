@@ -62,12 +62,14 @@ def trait(name: str, mean: float, low: float, high: float, value: float) -> str:
 
 def thumbnail(peak: Peak, label: str, value: str, color: str, group: str) -> str:
     """A face at a peak; pressing it marks its time on the charts of its group."""
-    source = "data:image/jpeg;base64," + base64.b64encode(peak.jpeg).decode()
     words = f"{label}, {value}, at {clock(peak.time_s)}"
+    picture = ""  # that of a track that came back after it had been given up is lost
+    if peak.jpeg:
+        source = "data:image/jpeg;base64," + base64.b64encode(peak.jpeg).decode()
+        picture = f'<img src="{source}" alt="Face at {escape(words)}" width="112" height="112">'
     return (
         f'<li><button type="button" data-group="{group}" data-time="{peak.time_s:g}" aria-pressed="false" style="--c:{color}">'
-        f'<img src="{source}" alt="Face at {escape(words)}" width="112" height="112">'
-        f'<span class="what"><i></i>{escape(label)}</span><span class="when">{clock(peak.time_s)} · '
+        f'{picture}<span class="what"><i></i>{escape(label)}</span><span class="when">{clock(peak.time_s)} · '
         f"{value}</span></button></li>"
     )
 

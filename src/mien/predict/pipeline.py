@@ -99,7 +99,7 @@ def predict_video(
 
 @contextmanager
 def all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder in `out`, whose files replace those of an earlier video in `out` once all are there; it never stays."""
+    """A folder in `out`, whose files replace those of an earlier video in `out` once all are there; it is gone afterwards."""
     unfinished = out / ".unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

@@ -182,7 +182,7 @@ def quality_of(moment: Moment) -> str:
 
 
 class TimelineWriter:
-    """``timeline.csv``, readable at any moment, and ``timeline.parquet``, complete when the writer is closed."""
+    """``timeline.csv``, row by row, and ``timeline.parquet``, complete when the writer is closed."""
 
     def __init__(self, out: Path, table: Sequence[Column]):
         self.columns = list(table)

@@ -56,6 +56,8 @@ class TrackSummary:
     """By model and class or target, the highest first."""
     lows: dict[str, list[list[Peak]]] = field(default_factory=dict)
     """The lowest first; of models without classes only."""
+    forgotten: bool = False
+    """Its pictures were dropped, and there was no row since."""
     inner: bool = False
     """A row was seen whole. Rows at the ends of a track, where the models see less, are extremes only until then."""
 
@@ -73,6 +75,7 @@ class TrackSummary:
         """One more row of this track."""
         self.start_s, self.end_s = min(self.start_s, moment.time_s), max(self.end_s, moment.time_s)
         self.num_rows += 1
+        self.forgotten = False
         if row["quality"] != "ok":
             self.num_flagged += 1
             self.flags.update(row["quality"].split("+"))
@@ -123,7 +126,8 @@ def by_length(tracks: Iterable[TrackSummary]) -> list[TrackSummary]:
 def forget_pictures(tracks: Iterable[TrackSummary], now_s: float) -> None:
     """Drops the faces of tracks that have ended and are shorter than `MAX_PEOPLE` others: they will not be shown."""
     for track in by_length(tracks)[MAX_PEOPLE:]:
-        if now_s - track.end_s > ENDED_AFTER_S:
+        if not track.forgotten and now_s - track.end_s > ENDED_AFTER_S:
+            track.forgotten = True
             for found in (*track.peaks.values(), *track.lows.values()):
                 for peaks in found:
                     peaks[:] = [replace(p, jpeg=b"") for p in peaks]

@@ -259,6 +259,7 @@ def provenance(folder: ModelFolder, shards: Shards, seed: int) -> dict[str, Any]
 
 def _write(out: Path, result: dict[str, Any], predictions: Predictions | Values, names: tuple[str, ...]) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").unlink(missing_ok=True)  # of an earlier one; what follows is no longer its own
     table = predictions.table(names)
     pq.write_table(table, out / "predictions.parquet")
     if result["per"] == "clip":

@@ -21,7 +21,6 @@ from mien.types import UserError, require
 # What may change between two starts of the same run without changing its numbers.
 FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien", "checkpoint_activations"}
 FREE |= {"compile"}  # it changes the last digits, as another machine would
-FREE |= {"shards"}  # where the data lie; what they are is in their hash
 
 
 @dataclass(frozen=True)
