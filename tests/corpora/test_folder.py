@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,16 @@ def test_parts_are_drawn_of_what_is_rated_and_never_read_from_elsewhere(
     found = Folder().read(root)
     assert sorted(str(e.values["split"]) for e in found.entries[:4]) == ["test", "train", "train", "val"]
     assert {e.values["split"] for e in found.entries[4:]} == {None}
+
+
+def test_other_ratings_are_other_data(tmp_path: Path):
+    """Their rows say the same; a run on one must not go on with the other."""
+    found, drawn = [], video(tmp_path / "a.mp4")
+    for number, slope in enumerate((1.0, 1.0, 0.5)):
+        root = tmp_path / f"in{number}"
+        root.mkdir()
+        shutil.copy(drawn, root)
+        rated(root, "a.csv", slope)
+        found.append(prepared("folder", root, tmp_path / f"out{number}")[1])
+    assert found[0].hash == found[1].hash != found[2].hash
+    assert len({s.manifest.hash for s in found}) == 1

@@ -274,7 +274,7 @@ def test_scoring_on_what_was_trained_on_is_said(tmp_path: Path):
     columns = [{"label": n, "split": "train", "fold_2": "test"} for n in LABELS]
     shards = Shards(write_grey(tmp_path / "s", LEVELS, columns))
     folder = folder_of(spec_of(CLASSES), tmp_path)
-    folder = replace(folder, provenance=replace(folder.provenance, data=(shards.manifest.hash,)))
+    folder = replace(folder, provenance=replace(folder.provenance, data=(shards.hash,)))
     result = evaluate(folder, shards, tmp_path / "out", Scoring(split_column="fold_2"))
     assert result["audit"].startswith("6 of 6 scored clips are of the part it was trained on (split=train); ")
 

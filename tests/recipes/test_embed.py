@@ -92,7 +92,7 @@ def test_features_of_a_classifier_are_what_its_head_sees(tmp_path: Path, shards:
             views = [loaded.features(clip(data, folder.config.spec, row, v)) for v in (0, 1)]
         np.testing.assert_allclose(table["feature"][row].as_py(), torch.stack(views).mean(0)[0], atol=1e-4)
     made_by = json.loads(table.schema.metadata[b"mien"])
-    assert (made_by["checkpoint_hash"], made_by["data_hash"]) == (folder.hash, data.manifest.hash)
+    assert (made_by["checkpoint_hash"], made_by["data_hash"]) == (folder.hash, data.hash)
     assert (made_by["kind"], made_by["views"], made_by["contract_mismatch"]) == ("categorical", 2, None)
     assert size_of(out / "tsne.png")[0] > 500
 

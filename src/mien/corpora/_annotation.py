@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.corpora._api import FrameTargets
-
-FILE = "annotation.parquet"
+from mien.data.shards import ANNOTATION
 
 
 def write_annotation(root: Path, targets: Mapping[str, FrameTargets]) -> None:
@@ -28,14 +27,14 @@ def write_annotation(root: Path, targets: Mapping[str, FrameTargets]) -> None:
     for name in names:
         parts = [f.values.get(name, np.full(n, np.nan)) for f, n in zip(targets.values(), sizes, strict=True)]
         columns[name] = pa.array(np.concatenate(parts).astype(np.float32))
-    temporary = root / f"{FILE}.tmp"
+    temporary = root / f"{ANNOTATION}.tmp"
     pq.write_table(pa.table(columns), temporary)
-    temporary.replace(root / FILE)
+    temporary.replace(root / ANNOTATION)
 
 
 def read_annotation(root: Path, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(times_s [n], values [n], NaN = not annotated) of a target by item; {} for shards that keep none of that name."""
-    path = root / FILE
+    path = root / ANNOTATION
     if not path.is_file() or name not in pq.read_schema(path).names:
         return {}
     table = pq.read_table(path, columns=["item", "time_s", name]).combine_chunks()

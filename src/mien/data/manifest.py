@@ -116,7 +116,7 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """Names the data: everything that the rows say, but for where their shards lie."""
+        """Names the data: everything that the rows say, but for where their shards lie (see `Shards.hash`)."""
         table = self.table.drop_columns([n for n in ("shard", "row") if n in self.table.column_names])
         text = repr(table.schema.names) + repr(sorted(repr(r) for r in table.to_pylist()))
         return hashlib.sha256(text.encode()).hexdigest()[:12]

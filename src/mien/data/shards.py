@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mien.config import class_table, from_json, to_json
 from mien.data.manifest import MAX_ROW_FRAMES, Manifest
 from mien.types import CropContract, UserError
 
+ANNOTATION = "annotation.parquet"  # of frames, written by `corpora._annotation`
 SCHEMA = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -138,6 +142,17 @@ class Shards:
         self.manifest = Manifest.read(self.root)
         self.contract = read_contract(self.root)
         self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
+
+    @cached_property
+    def hash(self) -> str:
+        """Names the data: the manifest's hash, and with annotation by frame (which is no part of the manifest) a hash of both."""
+        path = self.root / ANNOTATION
+        if not path.is_file():
+            return self.manifest.hash
+        table, sink = pq.read_table(path), pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema.remove_metadata()) as stream:
+            stream.write_table(table.replace_schema_metadata(None).combine_chunks())
+        return hashlib.sha256(self.manifest.hash.encode() + sink.getvalue()).hexdigest()[:12]
 
     def clip(self, shard: str, row: int) -> Clip:
         """The clip at record batch `row` of file `shard` (both from the manifest).

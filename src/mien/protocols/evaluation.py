@@ -224,7 +224,7 @@ def corpus_of(root: Path) -> str:
 def seen_in_training(folder: ModelFolder, shards: Shards, rows: Manifest) -> str:
     """How many of the rows the model was trained on, as far as its folder tells: where it was trained on the same manifest."""
     column = folder.provenance.split
-    if shards.manifest.hash not in folder.provenance.data or column not in rows.table.column_names:
+    if shards.hash not in folder.provenance.data or column not in rows.table.column_names:
         return ""
     count = rows.column(column).count("train")
     return f"{count} of {len(rows)} scored clips are of the part it was trained on ({column}=train); " if count else ""
@@ -251,7 +251,7 @@ def provenance(folder: ModelFolder, shards: Shards, seed: int) -> dict[str, Any]
         "contract": to_json(shards.contract),
         "contract_hash": shards.contract.geometry.hash,
         "data": str(shards.root),
-        "data_hash": shards.manifest.hash,
+        "data_hash": shards.hash,
         "seed": seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
     }

@@ -188,7 +188,7 @@ def embed(
     features = embed_rows(folder, shards, rows, batch_size, device or torch.device("cpu"))
     provenance = {
         "mien": __version__, "model": str(folder.path), "checkpoint_hash": folder.hash, "data": str(shards.root),
-        "data_hash": shards.manifest.hash, "contract": to_json(shards.contract), "contract_mismatch": mismatch,
+        "data_hash": shards.hash, "contract": to_json(shards.contract), "contract_mismatch": mismatch,
         "training": to_json(folder.provenance), "kind": spec.kind if spec else "pre-training", "clips": len(rows),
         "dim": features.shape[1], "views": view_of(folder, rows)[1], "target": target, "seed": seed,
     }  # fmt: skip

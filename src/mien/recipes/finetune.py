@@ -237,7 +237,7 @@ def finetune(
     if note := contract_note(start, shards):
         console(errors=True).print(note, soft_wrap=True)
     info = {
-        "shards": str(data.data), "hash": shards.manifest.hash, "clips": len(train), "split": data.split,
+        "shards": str(data.data), "hash": shards.hash, "clips": len(train), "split": data.split,
         "label_fraction": data.label_fraction, "select": data.select, "init": start.folder.hash if start.folder else "",
     }  # fmt: skip
     if record := read_record(shards.root):
@@ -270,7 +270,7 @@ def finetune(
         )  # fmt: skip
         if where.is_main:
             contracts = (start.folder.provenance.contracts if start.folder else ()) + (shards.contract,)
-            seen = (start.folder.provenance.data if start.folder else ()) + (shards.manifest.hash,)
+            seen = (start.folder.provenance.data if start.folder else ()) + (shards.hash,)
             provenance = Provenance(
                 contracts=contracts, training_data=task.spec.training_data, data=seen, recipe=name, experiment=hashed,
                 split=data.split, init=start.folder.hash if start.folder else "",

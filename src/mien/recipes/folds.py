@@ -181,7 +181,7 @@ def score_once(model: Path, shards: Shards, out: Path, scoring: Scoring, device:
     path = out / "evaluation.json"
     if path.is_file():
         made = json.loads(path.read_text())
-        now = (model_hash(model), shards.manifest.hash, to_json(scoring))
+        now = (model_hash(model), shards.hash, to_json(scoring))
         if (made["provenance"]["checkpoint_hash"], made["provenance"]["data_hash"], made.get("scoring")) == now:
             return
     evaluate(load_folder(model), shards, out, scoring, pick_device(device))
@@ -191,7 +191,7 @@ def summary(out: Path, protocol: Protocol, shards: Shards) -> dict[str, Any]:
     """What ``protocol.json`` holds: for both columns the folds that are done, pooled, and their mean."""
     return {
         "protocol": protocol.name, "title": protocol.title, "mien": __version__, "data": str(shards.root),
-        "data_hash": shards.manifest.hash, "corpus_checked": read_record(shards.root) is not None,
+        "data_hash": shards.hash, "corpus_checked": read_record(shards.root) is not None,
         "metrics": list(protocol.metrics), "published_selection": protocol.selection,
         "columns": {kind: _column(out, protocol, shards, kind) for kind in COLUMNS},
     }  # fmt: skip

@@ -213,7 +213,7 @@ def pretrain(
     if isinstance(recipe.method, LiRAConfig):
         check_sound(_clip_set(shards, train))
     info = {
-        "shards": [str(p) for p in data], "hashes": [s.manifest.hash for s in shards],
+        "shards": [str(p) for p in data], "hashes": [s.hash for s in shards],
         "clips": sum(map(len, train)), "split": split,
     }  # fmt: skip
     info |= ({"data_fraction": fraction} if fraction < 1 else {}) | ({"init": start.hash} if start else {})
