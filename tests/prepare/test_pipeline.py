@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import multiprocessing
 import os
@@ -382,10 +383,18 @@ def kill_first_worker() -> None:
         time.sleep(0.01)
     pid = children[0].pid
     assert pid is not None
-    # A reading worker has used some processor time beyond its imports; poll the kernel's count of open files for the video.
-    while not any("long.mp4" in os.readlink(p) for p in Path(f"/proc/{pid}/fd").iterdir() if p.is_symlink()):
+    while not any("long.mp4" in name for name in open_files(pid)):
         time.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
+
+
+def open_files(pid: int) -> list[str]:
+    """Of a process; without those that it closes while they are listed."""
+    names = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(link))
+    return names
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="watches the worker through /proc")
