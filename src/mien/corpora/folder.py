@@ -47,9 +47,7 @@ class Folder:
         require(bool(videos), f"{root} holds no videos")
         ratings = {v: read_targets(t) for v in videos if (t := self._table(root, v))}
         names = _same_targets(ratings)
-        classes = {v: os.path.dirname(v).rpartition("/")[2] for v in videos} if not ratings else {}
-        if not ratings:
-            _check_classes(root, classes)
+        classes = {} if ratings else _classes(root, videos)
         listed = self.splits != SPLITS or (root / SPLITS).is_file()
         splits = read_splits(str(root / SPLITS) if self.splits == SPLITS else self.splits, root) if listed else {}
         rows = _rows(splits, videos) if listed else _drawn(sorted(ratings) or videos, classes)
@@ -91,13 +89,16 @@ def _same_targets(ratings: Mapping[str, FrameTargets]) -> tuple[str, ...]:
     return next(iter(found), ())
 
 
-def _check_classes(root: Path, classes: Mapping[str, str]) -> None:
+def _classes(root: Path, videos: Sequence[str]) -> dict[str, str]:
+    """The name of the folder that each video lies in."""
+    classes = {v: os.path.dirname(v).rpartition("/")[2] for v in videos}
     names = sorted(set(classes.values()))
     require(
         len(names) >= 2 and "" not in names,
         f"{root}: no video has a table of ratings beside it (NAME.csv with time_s and a column for each target), and the folders "
         f"of the videos do not name two classes or more (there are: {', '.join(n or 'none' for n in names)})",
     )
+    return classes
 
 
 def _rows(splits: Mapping[str, Mapping[str, str]], videos: Sequence[str]) -> dict[str, Mapping[str, str]]:

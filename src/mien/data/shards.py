@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.config import class_table, from_json, to_json
+from mien.config import class_table, from_json, to_json, write_json
 from mien.data.manifest import MAX_ROW_FRAMES, Manifest
 from mien.types import CropContract, UserError
 
@@ -189,4 +189,4 @@ def read_contract(root: Path) -> CropContract:
 
 
 def write_contract(root: Path, contract: CropContract) -> None:
-    (root / "contract.json").write_text(json.dumps(to_json(contract), indent=1) + "\n")
+    write_json(root / "contract.json", to_json(contract))

@@ -10,7 +10,6 @@ resized, brighter or darker copies; it finds neither mirrored ones nor parts of 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ import simplejpeg
 from PIL import Image
 from scipy.fft import dctn
 
+from mien.config import write_json
 from mien.corpora._record import read_record
 from mien.data.manifest import Manifest
 from mien.data.select import item_of
@@ -318,4 +318,4 @@ def _spread(values: list[float]) -> dict[str, float] | None:
 
 def write_audit(result: dict[str, Any], out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(out, result)

@@ -51,7 +51,8 @@ def train(batch_size: int) -> TrainConfig:
 class SequenceRecipe:
     """An encoder per frame, a GRU, the composite loss. Defaults are what SS-VAERR pins, or our choice (docs/ss-vaerr.md)."""
 
-    name: tyro.conf.Suppress[str] = "sequence"
+    name: tyro.conf.Suppress[str] = ""
+    """On the command line."""
     num_frames: int = 200
     """Of a training segment: 200 for SEWA, 500 for RECOLA in the paper. Prediction takes whole videos."""
     fps: float = 25.0
