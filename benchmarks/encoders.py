@@ -26,7 +26,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from mien.cli.allocator import keep_freed_memory
+from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import LGIBlock, LGIFormer, lgi_former_base
 from mien.encoders.tpsbt import TPSBT, SpatialAttention, tpsbt_base
 from mien.encoders.vit import ViT, vit_base
@@ -37,7 +37,7 @@ from mien.recipes.masked import RECIPES
 from mien.recipes.profile import count_flops, profile, variants
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.train.blocks import compile_blocks
-from mien.types import LabelSpec
+from mien.verbs.allocator import keep_freed_memory
 
 Precision = Literal["fp32", "bf16"]
 Clock = Literal["wall", "processor"]

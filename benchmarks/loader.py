@@ -33,17 +33,17 @@ from torch.utils.data import DataLoader, Dataset
 from mien.corpora.synthetic import SynthConfig, write_clips
 from mien.data import sampling
 from mien.data.dataset import ClipSet
+from mien.data.labels import LabelSpec
 from mien.data.loader import ClipLoader, prepare_batch
 from mien.data.shards import Shards
 from mien.data.view import View
-from mien.prepare.config import PrepareConfig
-from mien.prepare.pipeline import prepare
+from mien.faces.options import PrepareConfig
+from mien.faces.pipeline import prepare
 from mien.recipes.masked import svfap_base, svfap_micro
 from mien.rng import generator
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.augment import Augment
 from mien.transforms.randaugment import RandAugment
-from mien.types import LabelSpec
 
 SIZE, BATCH = 160, 32
 PUBLISHED = Augment(SIZE, crop="random_resized", flip=0.5, randaugment=RandAugment(), erase=0.25)

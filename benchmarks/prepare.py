@@ -23,7 +23,7 @@ import tyro
 
 from mien.corpora.synthetic import Placed, draw_scene
 from mien.data.video import probe
-from mien.prepare.pipeline import prepare
+from mien.faces.pipeline import prepare
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 GOAL = 3.0

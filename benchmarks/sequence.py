@@ -21,13 +21,14 @@ import numpy as np
 import torch
 import tyro
 
+from mien.contract import Store
 from mien.corpora.synthetic import Placed, draw_scene
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
-from mien.predict import PredictConfig, predict_video
-from mien.prepare.config import contract_for
+from mien.faces.options import contract_for
 from mien.tasks.sequence import SequenceConfig, SequenceTask
+from mien.timeline import PredictConfig, predict_video
 from mien.transforms.sequence import SequenceAugment
-from mien.types import LabelSpec, Store
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 SIZE, MEAN, STD = 96, (0.421,), (0.165,)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from mien.contract import CropContract, Store
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, ShardWriter, write_contract
-from mien.types import CropContract, Store
 
 
 def draw_clip(rng: np.random.Generator, kind: int, num_frames: int, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The pure parts of runs/ablations.py: `pytest tests/test_ablations.py`."""
+"""The pure parts of experiments/ablations.py: `pytest tests/test_ablations.py`."""
 
 from __future__ import annotations
 

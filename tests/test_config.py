@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from mien.config import class_table, digest, from_json, to_json
+from mien.contract import CropContract, Geometry, Store
+from mien.data.labels import LabelSpec
 from mien.recipes.experiment import PretrainRecipe
 from mien.rng import generator, mix
 from mien.tasks.classify import ClassifyConfig
-from mien.types import CropContract, Geometry, LabelSpec, Store
 
 
 @dataclass(frozen=True)

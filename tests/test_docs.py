@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mien.cli.main import VERBS, run
 from mien.recipes import published
-from tests.cli.options import RECIPES, read_snapshot
+from mien.verbs.main import VERBS, run
+from tests.verbs.options import RECIPES, read_snapshot
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

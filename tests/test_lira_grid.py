@@ -1,4 +1,4 @@
-"""The pure parts of runs/lira_grid.py: `pytest tests/test_lira_grid.py`."""
+"""The pure parts of experiments/lira_grid.py: `pytest tests/test_lira_grid.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from lira_grid import SIZE, SPLIT, Options, Sentence, listing, opening, probe
 
-from mien.prepare.align import FIVE_POINT
+from mien.faces.align import FIVE_POINT
 
 
 def test_the_opening_grows_with_a_dark_mouth_and_not_with_the_light():

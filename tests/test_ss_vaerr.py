@@ -1,4 +1,4 @@
-"""The pure parts of runs/ss_vaerr.py: `pytest tests/test_ss_vaerr.py`."""
+"""The pure parts of experiments/ss_vaerr.py: `pytest tests/test_ss_vaerr.py`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from ss_vaerr import (
     sums_of,
 )
 
-from mien.evaluate.values import concordance
 from mien.recipes.pretrain import RECIPES
 from mien.recipes.sequence import TABLE_III, TABLE_IV
+from mien.scoring.values import concordance
 
 
 def write_predictions(path: Path, noise: float, seed: int = 0) -> dict[str, np.ndarray]:
@@ -109,7 +109,7 @@ def test_tables_mark_what_is_unfinished(tmp_path: Path):
 
 
 def test_the_page_keeps_what_is_not_between_the_markers():
-    page = "a\n<!-- losses: written by runs/ss_vaerr.py -->\nold\n<!-- losses: end -->\nb\n"
-    assert between(page, "losses", "runs/ss_vaerr.py", "new") == page.replace("old", "new")
+    page = "a\n<!-- losses: written by experiments/ss_vaerr.py -->\nold\n<!-- losses: end -->\nb\n"
+    assert between(page, "losses", "experiments/ss_vaerr.py", "new") == page.replace("old", "new")
     with pytest.raises(SystemExit, match="no markers of pretexts"):
-        between(page, "pretexts", "runs/ss_vaerr.py", "new")
+        between(page, "pretexts", "experiments/ss_vaerr.py", "new")

@@ -1,3 +1,3 @@
-from mien.cli.main import main
+from mien.verbs.main import main
 
 main()

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mien.contract import Store
 from mien.corpora.synthetic import SynthConfig, draw_clip, write_video
 from mien.data.manifest import Manifest
 from mien.data.shards import Clip, Shards
-from mien.prepare.config import PrepareConfig, contract_for
-from mien.prepare.from_corpus import CorpusInput, CorpusPlan, plan_corpus, prepare_corpus
-from mien.types import Store
+from mien.faces.from_corpus import CorpusInput, CorpusPlan, plan_corpus, prepare_corpus
+from mien.faces.options import PrepareConfig, contract_for
 
 FPS = 25
 FRAMES = 16

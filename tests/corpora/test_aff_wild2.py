@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.corpora.aff_wild2 import AffWild2
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import EXPRESSIONS, by_source, clip_of, prepared, text, touch, wave, write_aff_wild2
 
 SEEN = [0, 1, 2, 5, 6, 7, 8, 10, 11]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mien.corpora.avcaffe import VALIDATION, AVCAffe
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import by_source, prepared, text, touch, write_avcaffe, write_avcaffe_texts
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.main import run
 from mien.corpora import crema_d, dfew, enterface05, ravdess
-from mien.corpora._api import Listing
-from mien.corpora._record import read_record
-from mien.corpora._table import read_corpus
-from mien.corpora._text import read_xlsx
+from mien.corpora.corpus import Listing
+from mien.corpora.record import read_record
+from mien.corpora.table import read_corpus
+from mien.corpora.text import read_xlsx
 from mien.data.manifest import Manifest
 from mien.data.shards import read_contract
-from mien.types import UserError
+from mien.errors import UserError
+from mien.verbs.main import run
 from tests.corpora import trees
 
 

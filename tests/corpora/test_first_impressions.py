@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mien.corpora.first_impressions import FirstImpressions, read_ratings
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import (
     PEOPLE,
     TRAITS,

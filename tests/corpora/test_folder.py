@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.corpora.folder import DRAWN, Folder
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import by_source, clip_of, prepared, text, touch, video
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mien.corpora.lrs3 import LRS3
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import by_source, prepared, touch, write_lrs3
 
 

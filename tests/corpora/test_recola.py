@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.corpora.recola import PEOPLE, RECOLA
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import (
     RECOLA_HEADER,
     by_source,

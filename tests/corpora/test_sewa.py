@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.corpora.sewa import COUNTS, SEWA
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import (
     SEWA_HEADER,
     by_source,

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mien.cli.synth import main
 from mien.corpora.synthetic import (
     AUS,
     COMMENT,
@@ -32,8 +31,9 @@ from mien.corpora.synthetic import (
 from mien.corpora.synthetic import clip as clip_module
 from mien.corpora.synthetic.head import Pose, _solve, project
 from mien.corpora.synthetic.motion import perform, schedule
-from mien.prepare.detect import CenterFace, iou
-from mien.types import UserError
+from mien.errors import UserError
+from mien.faces.detect import CenterFace, iou
+from mien.verbs.synth import main
 
 SMALL = SynthConfig(clips=5, subjects=4, frames=16, size=64)
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.contract import Store
 from mien.corpora.synthetic import SynthConfig, clip_labels, speak, write_clips
 from mien.corpora.synthetic.voice import RATE
 from mien.data.audio import read_audio
 from mien.data.dataset import ClipSet
 from mien.data.shards import Shards
 from mien.data.view import Hearing, Picked
-from mien.prepare.config import PrepareConfig, contract_for
-from mien.prepare.from_corpus import CorpusInput, plan_corpus, prepare_corpus
-from mien.types import Store, UserError
+from mien.errors import UserError
+from mien.faces.from_corpus import CorpusInput, plan_corpus, prepare_corpus
+from mien.faces.options import PrepareConfig, contract_for
 
 TALKING = SynthConfig(clips=6, subjects=6, frames=64, fps=25, size=64, sound=True)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.corpora.werewolf_xl import FOLDS, WerewolfXL
-from mien.types import UserError
+from mien.errors import UserError
 from tests.corpora.dimensional import by_source, prepared, text, touch, write_werewolf
 
 HEADER = "VideoName,Session,Mean_P_1_2,Mean_A_1_2,Mean_D_1_2"

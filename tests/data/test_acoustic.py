@@ -10,8 +10,8 @@ from scipy.signal import ShortTimeFFT
 
 from mien.data.acoustic import MFCC, LogMel, Pase
 from mien.data.audio import RATE
+from mien.errors import UserError
 from mien.layers.pase import PaseEncoder
-from mien.types import UserError
 
 
 def wave(seconds: float = 1.0, seed: int = 0) -> np.ndarray:

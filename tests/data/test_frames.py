@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from mien.contract import CropContract, Store
 from mien.data.dataset import ClipSet
 from mien.data.frames import FrameSampling, FrameSet, class_counts, frame_numbers, repeats
 from mien.data.loader import ClipLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, Shards, ShardWriter, write_contract
 from mien.data.view import View
+from mien.errors import UserError
 from mien.transforms.augment import Augment
-from mien.types import CropContract, Store, UserError
 from tests.conftest import draw_clip
 
 GAP = 40  # after this many frames of a video ten have no face

@@ -11,17 +11,17 @@ import pytest
 import simplejpeg
 import torch
 
+from mien.contract import CropContract, Store
 from mien.data.audio import RATE
 from mien.data.dataset import ClipSet
 from mien.data.loader import ClipLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.shards import Clip, ShardRow, Shards, ShardWriter, write_contract
 from mien.data.view import Hearing, View
-from mien.prepare import pack
-from mien.prepare.config import PrepareConfig, contract_for
-from mien.prepare.pipeline import prepare
+from mien.faces import pack
+from mien.faces.options import PrepareConfig, contract_for
+from mien.faces.pipeline import prepare
 from mien.transforms.augment import Augment
-from mien.types import CropContract, Store
 from tests.data.video_files import pictures, write
 
 FRAMES = 30

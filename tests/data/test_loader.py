@@ -16,10 +16,10 @@ from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, Shards, ShardWriter
 from mien.data.view import View
+from mien.errors import UserError
 from mien.layers.mask import TubeMask
 from mien.transforms.augment import Augment
 from mien.transforms.randaugment import RandAugment
-from mien.types import UserError
 from tests.conftest import write_shards
 
 VIEWS = {

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mien.contract import CropContract, Geometry, Store
 from mien.data.contract import check_contract
+from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.select import (
     annotated_tracks,
@@ -18,7 +20,7 @@ from mien.data.select import (
     origin_of,
     rates_differ,
 )
-from mien.types import CropContract, Geometry, LabelSpec, Store, UserError
+from mien.errors import UserError
 
 
 def row(clip_id: str, **values: object) -> dict:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
+from mien.contract import CropContract, Store
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, Shards, ShardWriter, write_contract
-from mien.types import CropContract, Store
 
 FPS, SIZE = 25, 16
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mien.encoders._table import EncoderConfig
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
+from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
-from mien.types import UserError
+from mien.errors import UserError
 
 PYRAMID = TPSBTConfig(dim=32, num_heads=2, depths=(2, 2, 2), bottlenecks=3)
 REGIONS = LGIFormerConfig(dim=32, num_heads=2, depth=2, region=(2, 3, 1), grid=(8, 3, 2))

@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.encoders._table import EncoderConfig
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig, lip_reading, lip_reading_micro
 from mien.encoders.resnet import ResNetConfig, resnet18, resnet50, resnet_micro
+from mien.encoders.table import EncoderConfig
+from mien.errors import UserError
 from mien.methods.videomae import VideoMAEConfig
 from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec, UserError
 from tests.encoders.test_conformance import CONVOLUTIONAL
 
 

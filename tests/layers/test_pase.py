@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.signal import freqz
 
+from mien.errors import UserError
 from mien.layers.pase import LOWEST_HZ, RATE, PaseEncoder, QRNNLayer, SincConv, load_pase, mirrored
-from mien.types import UserError
 
 
 @pytest.fixture(scope="module")

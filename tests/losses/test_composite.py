@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 
+from mien.errors import UserError
 from mien.losses.composite import CompositeLoss, Discrete, composite_loss, concordance_loss
 from mien.losses.ordinal import bin_centres, cost_sensitive, nearest_centroid, uniform_bins
-from mien.types import UserError
 
 B, T, K, L = 3, 40, 2, 20
 CENTROIDS = tuple(tuple(sorted(np.random.default_rng(k).uniform(-0.9, 0.9, L).tolist())) for k in range(K))

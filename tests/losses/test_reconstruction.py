@@ -5,7 +5,7 @@ import torch
 
 from mien.layers.patch import patchify, unpatchify
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
-from mien.types import IMAGENET_MEAN, IMAGENET_STD
+from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
 from tests.models.official_keys import hash01
 
 

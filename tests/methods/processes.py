@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 
-from mien.methods._heads import SyncBatchNorm1d
+from mien.methods.heads import SyncBatchNorm1d
 
 
 def half(rank: int, path: str, meeting: str) -> None:

@@ -14,8 +14,8 @@ from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.layers.patch import patchify
-from mien.methods._masked import MaskedAutoencoder, MaskedConfig
 from mien.methods.mae_dfer import MAEDFERConfig
+from mien.methods.masked import MaskedAutoencoder, MaskedConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.methods.videomae import VideoMAEConfig
 from tests.encoders.test_conformance import idle

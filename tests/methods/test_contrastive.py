@@ -17,17 +17,17 @@ from mien.data.view import View
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.vit import ViTConfig
-from mien.methods._siamese import Siamese, cosine_momentum
-from mien.methods._table import MethodConfig
+from mien.errors import UserError
 from mien.methods.byol import BYOL, BYOLConfig
 from mien.methods.contrawarping import ContraWarping, ContraWarpingConfig
 from mien.methods.dino import DINO, DINOConfig
+from mien.methods.siamese import Siamese, cosine_momentum
 from mien.methods.simsiam import SimSiam, SimSiamConfig
+from mien.methods.table import MethodConfig
 from mien.models.folder import CLASSES
 from mien.rng import generator
 from mien.train.optim import OptimConfig, build_optimizer
 from mien.transforms.contrastive import Look
-from mien.types import UserError
 from tests.encoders.test_conformance import idle
 from tests.methods.processes import half
 

@@ -12,8 +12,8 @@ import torch
 from mien.data.acoustic import MFCC, LogMel
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.vit import ViTConfig
+from mien.errors import UserError
 from mien.methods.lira import SILENT_STEPS, LiRA, LiRAConfig
-from mien.types import UserError
 from tests.encoders.test_conformance import idle
 
 SMALL = LiRAConfig(

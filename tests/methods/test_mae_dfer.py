@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.errors import UserError
 from mien.layers.mask import TubeMask
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.tasks.classify import ClassifyConfig
 from mien.train.optim import OptimConfig, build_optimizer
-from mien.types import LabelSpec, UserError
 from tests.methods.test_conformance import METHODS, PYRAMID, batch
 
 

@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mien.cli.convert import Labels, Name
-from mien.cli.main import run
+from mien.contract import Geometry
+from mien.data.labels import LabelSpec
 from mien.encoders.vit import ViTConfig
-from mien.methods._masked import MaskedConfig
+from mien.errors import UserError
+from mien.methods.masked import MaskedConfig
 from mien.models import load_folder
 from mien.models.convert import config_and_weights, convert_official, official_state
 from mien.models.convert_file import read_state
@@ -27,7 +28,8 @@ from mien.models.convert_options import CONVOLUTIONAL, LABELS, PUBLISHED, Conver
 from mien.models.folder import ModelFolder, Provenance, save_model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.types import Geometry, LabelSpec, UserError
+from mien.verbs.convert import Labels, Name
+from mien.verbs.main import run
 from tests.models import official_keys as official
 
 TINY = "mae-dfer-tiny"  # the smallest of them

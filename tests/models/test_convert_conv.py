@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mien.cli.main import run
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.vit import ViTConfig
+from mien.errors import UserError
 from mien.methods.simsiam import SimSiamConfig
 from mien.models import load_folder
 from mien.models.convert import config_and_weights
@@ -21,7 +22,7 @@ from mien.models.convert_options import ConvertOptions
 from mien.models.folder import Provenance, save_model
 from mien.recipes.finetune import start_from
 from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec, UserError
+from mien.verbs.main import run
 
 Shapes = dict[str, tuple[int, ...]]
 COUNTER = "num_batches_tracked"

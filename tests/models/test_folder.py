@@ -9,8 +9,11 @@ import pytest
 import torch
 
 import mien
+from mien.contract import CropContract, Geometry
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.errors import UserError
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load_folder, model_hash, save_model
 from mien.models.card import model_card
@@ -18,7 +21,6 @@ from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.tasks.sequence import SequenceConfig
 from mien.transforms.sequence import SequenceAugment
-from mien.types import CropContract, Geometry, LabelSpec, UserError
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
 SPEC = LabelSpec(
@@ -139,7 +141,7 @@ def test_bad_folders_are_explained(tmp_path):
 
 def test_a_hub_id_without_a_network_is_one_clear_line(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    code = "import mien, mien.types\ntry: mien.load('nobody/nothing')\nexcept mien.types.UserError as e: print(e)"
+    code = "import mien, mien.errors\ntry: mien.load('nobody/nothing')\nexcept mien.errors.UserError as e: print(e)"
     import subprocess
 
     done = subprocess.run(

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 import mien
-from mien.cli.main import run
 from mien.methods.mae_dfer import MAEDFER
 from mien.methods.svfap import SVFAPConfig
 from mien.tasks.classify import Classifier
+from mien.verbs.main import run
 from tests.methods.test_conformance import PYRAMID
 from tests.models import official_keys as official
 

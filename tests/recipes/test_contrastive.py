@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from mien.cli.main import run
+from mien.contract import Geometry
 from mien.data.shards import Shards
 from mien.encoders.resnet import ResNetConfig
+from mien.errors import UserError
 from mien.methods.byol import BYOLConfig
 from mien.methods.contrawarping import ContraWarpingConfig
 from mien.methods.dino import DINOConfig
@@ -28,7 +29,7 @@ from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.transforms.contrastive import Look
 from mien.transforms.warp import Warp
-from mien.types import Geometry, UserError
+from mien.verbs.main import run
 
 ENCODER = ResNetConfig(width=8)
 LOOK = Look(size=32)

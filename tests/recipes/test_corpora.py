@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.main import run
-from mien.corpora._record import read_record
+from mien.corpora.record import read_record
 from mien.data.frames import FrameSampling
-from mien.encoders._table import EncoderConfig
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
+from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.models import load_folder
-from mien.protocols.table import PROTOCOLS
 from mien.recipes.folds import Init, finetune_folds
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe, single_frames
+from mien.scoring.protocols import PROTOCOLS
 from mien.train.loop import TrainConfig
+from mien.verbs.main import run
 from tests.corpora.dimensional import (
     prepared,
     video,

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from mien.cli.main import run
-from mien.corpora._record import CorpusRecord
+from mien.contract import Geometry
+from mien.corpora.record import CorpusRecord
 from mien.data.manifest import Manifest
 from mien.data.shards import read_contract, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
-from mien.protocols.label_map import Tables, between, read_label_map, read_tables
+from mien.errors import UserError
 from mien.recipes.cross import cross
 from mien.recipes.folds import Init
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe
+from mien.scoring.label_map import Tables, between, read_label_map, read_tables
 from mien.train.loop import TrainConfig
-from mien.types import Geometry, UserError
+from mien.verbs.main import run
 from tests.conftest import write_shards
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)

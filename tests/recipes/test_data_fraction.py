@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 import torch
 
-from mien.cli.reconstruct import main
 from mien.data.shards import Shards
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.errors import UserError
 from mien.methods.byol import BYOLConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load_folder, save_model
-from mien.predict.strips import clips_of_video
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.pretrain import data_fraction, frame_period_s, lengths, pretrain
+from mien.timeline.strips import clips_of_video
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.transforms.contrastive import Look
-from mien.types import UserError
-from tests.predict.helpers import READY, every, write_video
+from mien.verbs.reconstruct import main
+from tests.timeline.helpers import READY, every, write_video
 
 METHOD = SVFAPConfig(
     TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2), 0.5, num_frames=8, stride=2, size=32,

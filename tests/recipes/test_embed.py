@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from mien.cli.main import run
 from mien.data.dataset import ClipSet
+from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.sampling import test_indices as view_indices
 from mien.data.shards import Shards
@@ -23,7 +23,7 @@ from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load_folder, save_model
 from mien.recipes.embed import draw_tsne, groups_of, tsne
 from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec
+from mien.verbs.main import run
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 

@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mien.contract import Geometry
 from mien.data.manifest import Manifest
 from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.errors import UserError
 from mien.methods.svfap import SVFAPConfig
 from mien.models import load_folder
-from mien.protocols.evaluation import Scoring, evaluate
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.finetune import finetune
 from mien.recipes.pretrain import RECIPES, pretrain, training_rows
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData
+from mien.scoring.evaluation import Scoring, evaluate
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.types import Geometry, UserError
 from tests.conftest import write_shards
 
 ENCODER = TPSBTConfig(dim=32, num_heads=2, depths=(1, 2, 2), bottlenecks=2)

@@ -12,27 +12,27 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mien.cli.main import run
-from mien.corpora._record import CorpusRecord
+from mien.corpora.record import CorpusRecord
 from mien.data.manifest import Manifest
 from mien.data.select import hold_out
 from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.errors import UserError
 from mien.models import load_folder
-from mien.protocols import classification
-from mien.protocols.evaluation import Scoring
-from mien.protocols.render import protocol_table
-from mien.protocols.table import PROTOCOLS, Protocol
 from mien.recipes import published
 from mien.recipes.experiment import open_run
 from mien.recipes.finetune import finetune
 from mien.recipes.folds import Init, check, finetune_folds, score_once, selection
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
+from mien.scoring import classification
+from mien.scoring.evaluation import Scoring
+from mien.scoring.protocols import PROTOCOLS, Protocol
+from mien.scoring.render import protocol_table
 from mien.train.loop import TrainConfig
 from mien.train.optim import rates
-from mien.types import UserError
+from mien.verbs.main import run
 from tests.conftest import write_shards
-from tests.protocols.shards import FAILED, write_grey
+from tests.scoring.shards import FAILED, write_grey
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 RECIPE = ClassifyRecipe(
@@ -149,7 +149,7 @@ def test_a_number_chosen_on_test_says_so_wherever_it_is(
     result = json.loads(finetune_folds(RECIPE, FinetuneData(folded), out, protocol, "1", START).read_text())
     assert result["columns"]["paper"]["chosen_on_test"]
     assert not result["columns"]["strict"]["chosen_on_test"]
-    from mien.protocols.render import plain
+    from mien.scoring.render import plain
 
     assert "paper protocol (CHOSEN ON TEST DATA)" in plain(out)
     assert run(["table", "dfew", str(out)]) == 0

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from mien.contract import CropContract, Store
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, ShardWriter, write_contract
 from mien.encoders.lip_reading import LipReadingConfig
+from mien.errors import UserError
 from mien.methods.lira import LiRA, LiRAConfig
 from mien.models.folder import load
 from mien.recipes.lira import RECIPES, lira_micro
 from mien.recipes.pretrain import pretrain
 from mien.train.loop import TrainConfig
-from mien.types import CropContract, Store, UserError
 
 CLIPS, FRAMES, RATE = 24, 30, 25
 

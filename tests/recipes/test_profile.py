@@ -7,7 +7,6 @@ import json
 import pytest
 import torch
 
-from mien.cli.main import run
 from mien.recipes.profile import (
     BILLION,
     MILLION,
@@ -19,6 +18,7 @@ from mien.recipes.profile import (
     svfap_tables,
     variants,
 )
+from mien.verbs.main import run
 
 PRINTED = [*svfap_tables(), *mae_dfer_tables()]
 

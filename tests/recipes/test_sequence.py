@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.labels import LabelSpec
 from mien.data.segments import StretchSet, pixel_statistics
 from mien.data.shards import Shards
 from mien.encoders.lip_reading import LipReadingConfig
+from mien.errors import UserError
 from mien.models import load_folder
-from mien.protocols.evaluation import evaluate
 from mien.recipes.finetune import finetune, resolve, select_rows, start_from
 from mien.recipes.sequence import TABLE_III, TABLE_IV, SequenceRecipe, clusters, sequence_recola, sequence_sewa
 from mien.recipes.supervised import FinetuneData
+from mien.scoring.evaluation import evaluate
 from mien.tasks.sequence import SequenceConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.types import LabelSpec, UserError
 from tests.data.tracks import write_tracks
 
 TINY, SIDE = LipReadingConfig(width=4), 32

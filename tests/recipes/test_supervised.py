@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import ClipSet
+from mien.data.labels import LabelSpec
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.sampling import cover_indices, num_windows
 from mien.data.select import vote_shares
 from mien.data.shards import Shards
 from mien.data.view import View
+from mien.errors import UserError
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.augment import Augment
-from mien.types import LabelSpec, UserError
 from tests.conftest import write_shards
 
 SPEC = LabelSpec(("anger", "happiness"))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.labels import LabelSpec
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.transforms.augment import Augment
-from mien.types import LabelSpec
 from tests.encoders.test_conformance import idle
 
 SPEC = LabelSpec(names=("calm", "glad", "sad"), size=32, num_frames=16)

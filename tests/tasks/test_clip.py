@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
+from mien.errors import UserError
 from mien.layers.spatial_reserve import SpatialReserve
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.types import LabelSpec, UserError
 from tests.encoders.test_conformance import idle
 
 ENCODERS: dict[str, Any] = {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.losses.regression import RegressionLoss, regression_loss
 from mien.tasks.regress import RegressConfig
-from mien.types import LabelSpec
 from tests.encoders.test_conformance import idle
 
 SPEC = LabelSpec(("valence", "arousal"), "dimensional", size=32, range=(-1.0, 1.0))

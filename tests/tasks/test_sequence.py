@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.vit import ViTConfig
+from mien.errors import UserError
 from mien.losses.composite import CompositeLoss, Discrete
 from mien.models import Provenance, load_folder, save_model
 from mien.tasks.sequence import SequenceConfig, SequenceTask
 from mien.transforms.sequence import SequenceAugment
-from mien.types import LabelSpec, UserError
 from tests.encoders.test_conformance import idle
 
 SIZE, T = 32, 12

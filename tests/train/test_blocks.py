@@ -11,8 +11,8 @@ import torch._dynamo.utils
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from mien.encoders._table import EncoderConfig
 from mien.encoders.lgi_former import LGIFormerConfig
+from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.methods.videomae import VideoMAEConfig

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mien.errors import UserError
 from mien.train.distributed import World
 from mien.train.log import read_metrics
 from mien.train.loop import TrainConfig, fit
 from mien.train.optim import OptimConfig
-from mien.types import UserError
 
 
 class Learner(nn.Module):

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from mien.data.labels import LabelSpec
 from mien.encoders.tpsbt import TPSBTConfig, tpsbt_base
+from mien.errors import UserError
 from mien.tasks.classify import ClassifyConfig
 from mien.train.checkpoint import load_checkpoint, save_checkpoint
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig, Rates, build_optimizer, layer_scales, rates, set_rates
 from mien.train.schedule import warmup_cosine
-from mien.types import LabelSpec, UserError
 
 
 def test_schedule_against_the_published_rule():

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
+from mien.errors import UserError
 from mien.rng import generator
 from mien.transforms.contrastive import (
     LUMA,
@@ -25,7 +26,6 @@ from mien.transforms.contrastive import (
     shrunk,
 )
 from mien.transforms.warp import Warp
-from mien.types import UserError
 
 PLAIN = Look(
     size=40, crop_area=(1.0, 1.0), crop_aspect=(1.0, 1.0), rotate=0, translate=0, scale=(1, 1), flip=0, jitter=0, grey=0, blur=0

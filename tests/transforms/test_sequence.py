@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from mien.errors import UserError
 from mien.transforms.augment import Augment
 from mien.transforms.sequence import SequenceAugment
-from mien.types import UserError
 
 SIZE, T = 24, 40
 

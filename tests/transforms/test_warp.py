@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from mien.prepare.align import FIVE_POINT
+from mien.errors import UserError
+from mien.faces.align import FIVE_POINT
 from mien.rng import generator
 from mien.transforms.contrastive import sample
 from mien.transforms.warp import EYE, EYE_DISTANCE, FACE, LATTICE, MOUTH, NOSE, Warp
-from mien.types import UserError
 
 SIZE = 120
 

@@ -23,8 +23,9 @@ from typing import Literal
 
 import numpy as np
 
-from mien.corpora._api import Entry, FrameTargets, Listing
-from mien.corpora._files import (
+from mien.contract import Geometry
+from mien.corpora.corpus import Entry, FrameTargets, Listing
+from mien.corpora.files import (
     across,
     check_root,
     count_problems,
@@ -36,9 +37,9 @@ from mien.corpora._files import (
     read_text,
     walk,
 )
-from mien.corpora._series import same
+from mien.corpora.series import same
 from mien.data.video import IMAGE_SUFFIXES
-from mien.types import Geometry, UserError, require
+from mien.errors import UserError, require
 
 SOURCE = "sign the agreement at https://affective-behavior-analysis-in-the-wild.github.io"
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import (
+from mien.contract import Geometry
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import (
     across,
     check_root,
     count_problems,
@@ -33,7 +34,7 @@ from mien.corpora._files import (
     read_text,
     safe_name,
 )
-from mien.types import Geometry, UserError, require
+from mien.errors import UserError, require
 
 SOURCE = "request access at https://doi.org/10.5683/SP3/PSWY62"
 WORDS = {

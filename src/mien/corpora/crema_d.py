@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, doubles, image_folders, missing, number, problem, read_table, videos_by_stem
-from mien.corpora._text import OPENFACE, find_file, fold_problems, speaker_folds
-from mien.types import require
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, doubles, image_folders, missing, number, problem, read_table, videos_by_stem
+from mien.corpora.text import OPENFACE, find_file, fold_problems, speaker_folds
+from mien.errors import require
 
 SOURCE = "from https://github.com/CheyneyComputerScience/CREMA-D"
 CLASSES = ("anger", "disgust", "fear", "happy", "neutral", "sad")

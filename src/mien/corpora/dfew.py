@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, missing, problem, read_table
-from mien.corpora._text import (
+from mien.contract import CropKind
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, missing, problem, read_table
+from mien.corpora.text import (
     UNKNOWN_CROP,
     Clips,
     all_of_length,
@@ -28,7 +29,7 @@ from mien.corpora._text import (
     shapes,
     whole_frames,
 )
-from mien.types import CropKind, UserError, require
+from mien.errors import UserError, require
 
 SOURCE = "from https://dfew-dataset.github.io on request"
 CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")

@@ -17,9 +17,9 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, doubles, missing, problem, walk
-from mien.corpora._text import OPENFACE, fold_problems, speaker_folds
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, doubles, missing, problem, walk
+from mien.corpora.text import OPENFACE, fold_problems, speaker_folds
 from mien.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 SOURCE = "from http://www.enterface.net/results (Project 2 database)"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, count_problems, missing, problem, safe_path
-from mien.corpora._text import UNKNOWN_CROP, Clips, find_file, lines_of, look, merge_folds, shapes, whole_frames
-from mien.types import UserError, require
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, count_problems, missing, problem, safe_path
+from mien.corpora.text import UNKNOWN_CROP, Clips, find_file, lines_of, look, merge_folds, shapes, whole_frames
+from mien.errors import UserError, require
 
 SOURCE = "from https://wangyanckxx.github.io/Proj_CVPR2022_FERV39k.html on request"
 CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")

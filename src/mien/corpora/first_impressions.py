@@ -16,8 +16,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import (
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import (
     across,
     check_root,
     chosen,
@@ -30,7 +30,7 @@ from mien.corpora._files import (
     videos_by_stem,
     walk,
 )
-from mien.types import UserError, require
+from mien.errors import UserError, require
 
 SOURCE = "register at https://chalearnlap.cvc.uab.cat/dataset/24/description/"
 TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mien.corpora._api import Entry, FrameTargets, Listing
-from mien.corpora._files import check_root, problem, read_splits, videos_by_stem
-from mien.corpora._series import TIME, column, outside, read_series, same, targets_of, time_of
+from mien.corpora.corpus import Entry, FrameTargets, Listing
+from mien.corpora.files import check_root, problem, read_splits, videos_by_stem
+from mien.corpora.series import TIME, column, outside, read_series, same, targets_of, time_of
 from mien.data.shards import SCHEMA
+from mien.errors import UserError, require
 from mien.rng import generator
-from mien.types import UserError, require
 
 SPLITS = "splits.csv"
 RESERVED = {"", *SCHEMA.names}  # columns of the shards

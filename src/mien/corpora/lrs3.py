@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import across, check_root, chosen, count_problems, files, folders, missing, problem
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import across, check_root, chosen, count_problems, files, folders, missing, problem
 
 SOURCE = "on request: https://mmai.io/datasets/lip_reading (LRS3-TED)"
 # Utterances: arXiv 1809.00496, Table 1.

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, missing, problem
-from mien.corpora._text import (
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, missing, problem
+from mien.corpora.text import (
     UNKNOWN_CROP,
     Clips,
     find_file,
@@ -27,7 +27,7 @@ from mien.corpora._text import (
     shapes,
     whole_frames,
 )
-from mien.types import UserError, require
+from mien.errors import UserError, require
 
 SOURCE = "from https://mafw-database.github.io/MAFW on request"
 CLASSES = (

@@ -15,9 +15,9 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, doubles, image_folders, missing, problem, videos_by_stem
-from mien.corpora._text import OPENFACE, speaker_folds
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, doubles, image_folders, missing, problem, videos_by_stem
+from mien.corpora.text import OPENFACE, speaker_folds
 
 SOURCE = "from https://zenodo.org/records/1188976 (Video_Speech_Actor_*.zip)"
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")

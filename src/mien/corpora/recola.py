@@ -26,8 +26,8 @@ from typing import Literal
 
 import numpy as np
 
-from mien.corpora._api import Entry, FrameTargets, Listing
-from mien.corpora._files import (
+from mien.corpora.corpus import Entry, FrameTargets, Listing
+from mien.corpora.files import (
     check_root,
     count_problems,
     doubles,
@@ -38,8 +38,8 @@ from mien.corpora._files import (
     safe_name,
     videos_by_stem,
 )
-from mien.corpora._series import column, mean_of, outside, read_series, same, targets_of, time_of
-from mien.types import UserError, require
+from mien.corpora.series import column, mean_of, outside, read_series, same, targets_of, time_of
+from mien.errors import UserError, require
 
 SOURCE = "sign the agreement at https://diuf.unifr.ch/main/diva/recola/download.html"
 TARGETS = ("valence", "arousal")

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.corpora._api import Entry, FrameTargets, Listing
-from mien.corpora._files import (
+from mien.corpora.corpus import Entry, FrameTargets, Listing
+from mien.corpora.files import (
     check_root,
     count_problems,
     doubles,
@@ -37,8 +37,8 @@ from mien.corpora._files import (
     safe_name,
     videos_by_stem,
 )
-from mien.corpora._series import column, outside, read_series, same, targets_of, time_of
-from mien.types import require
+from mien.corpora.series import column, outside, read_series, same, targets_of, time_of
+from mien.errors import require
 
 SOURCE = "sign the agreement at https://db.sewaproject.eu"
 NAME = re.compile(r"(Train|Devel|Test)_(DE|HU|CN)_(\d+)")

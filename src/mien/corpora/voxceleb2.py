@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import check_root, count_problems, files, folders, missing, problem, read_list, safe_path
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import check_root, count_problems, files, folders, missing, problem, read_list, safe_path
 
 SOURCE = "on request: https://mm.kaist.ac.kr/datasets/voxceleb (the original link is gone)"
 # Utterances, source videos, speakers: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox2.html

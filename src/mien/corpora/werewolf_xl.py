@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mien.corpora._api import Entry, Listing
-from mien.corpora._files import (
+from mien.contract import Geometry
+from mien.corpora.corpus import Entry, Listing
+from mien.corpora.files import (
     check_root,
     count_problems,
     doubles,
@@ -42,7 +43,7 @@ from mien.corpora._files import (
     videos_by_stem,
     walk,
 )
-from mien.types import Geometry, UserError, require
+from mien.errors import UserError, require
 
 SOURCE = "links in the read-me of https://github.com/Xinda-Wu/Werewolf-XL-Baseline"
 TARGETS = {"valence": "Mean_P_1_2", "arousal": "Mean_A_1_2", "dominance": "Mean_D_1_2"}

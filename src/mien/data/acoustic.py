@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mien.data.audio import RATE
+from mien.errors import UserError, require
 from mien.layers.pase import DIM, STRIDE, PaseEncoder, load_pase
-from mien.types import UserError, require
 
 PER_S = RATE // STRIDE
 WINDOW = 400  # 25 ms, as is usual for speech; with a step of 10 ms

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mien.types import CropContract, LabelSpec, UserError
+from mien.contract import CropContract
+from mien.data.labels import LabelSpec
+from mien.errors import UserError
 
 RATE_TOLERANCE = 1.05
 

@@ -15,8 +15,8 @@ import torch
 from mien.data.manifest import Manifest
 from mien.data.shards import Clip, Shards
 from mien.data.view import View
+from mien.errors import UserError
 from mien.rng import generator
-from mien.types import UserError
 
 
 class FrameError(Exception):

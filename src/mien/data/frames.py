@@ -14,8 +14,8 @@ import pyarrow as pa
 from mien.data.dataset import ClipSet
 from mien.data.select import item_of
 from mien.data.shards import Clip
+from mien.errors import require
 from mien.rng import generator
-from mien.types import require
 
 KEPT = ("clip_id", "frames", "times_s")
 

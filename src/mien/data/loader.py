@@ -19,8 +19,8 @@ from torch import Tensor
 
 from mien.data.dataset import FrameError, Items, Reader, Sample
 from mien.data.view import View
+from mien.errors import UserError
 from mien.rng import generator
-from mien.types import UserError
 
 Batch = dict[str, Any]
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mien.types import UserError
+from mien.errors import UserError
 
 STATUSES = ("ok", "no_face", "unreadable", "empty")
 MAX_ROW_FRAMES = 512

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mien.contract import Origin
 from mien.data.manifest import Manifest
+from mien.errors import UserError
 from mien.rng import generator
-from mien.types import Origin, UserError
 
 LIKE_MAIN = 0.5  # ours: people who appear in the background while the main one is away are smaller
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.config import class_table, from_json, to_json, write_json
+from mien.contract import CropContract
 from mien.data.manifest import MAX_ROW_FRAMES, Manifest
-from mien.types import CropContract, UserError
+from mien.errors import UserError
 
 ANNOTATION = "annotation.parquet"  # of frames, written by `corpora._annotation`
 SCHEMA = pa.schema(

@@ -18,7 +18,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
+from mien.encoders.output import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
+from mien.errors import require
 from mien.layers.attention import CrossAttention
 from mien.layers.block import MLP, DropPath, layer_norm
 from mien.layers.decoder import visible_tokens
@@ -26,7 +27,6 @@ from mien.layers.init import fresh_
 from mien.layers.mask import select
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import positions
-from mien.types import require
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from typing import ClassVar, get_args
 
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput
-from mien.encoders._conv import (
+from mien.encoders.convolution import (
     ConvConfig,
     ConvEncoder,
     as_frames,
@@ -19,8 +18,9 @@ from mien.encoders._conv import (
     check_conv,
     refuse_masks,
 )
+from mien.encoders.output import EncoderOutput
+from mien.errors import require
 from mien.layers.resnet import Activation, Trunk, activation_of, kaiming_
-from mien.types import require
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
+from mien.encoders.output import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
+from mien.errors import require
 from mien.layers.block import MLP, Block, CrossBlock, layer_norm
 from mien.layers.decoder import visible_tokens
 from mien.layers.init import fresh_
 from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import positions
 from mien.layers.temporal import temporal_downsample
-from mien.types import require
 
 SPATIAL_ATTENTION_HIDDEN = 128  # official.md section 1 #4; the paper's parameter count needs it
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mien.encoders._api import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
+from mien.encoders.output import EncoderOutput, Pool, check_transformer, check_tubes, depth_rates, layer_of
 from mien.layers.block import Block
 from mien.layers.decoder import visible_tokens
 from mien.layers.init import fresh_

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.types import require
+from mien.errors import require
 
 
 @dataclass(frozen=True)

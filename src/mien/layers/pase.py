@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.types import UserError
+from mien.errors import UserError
 
 RATE = 16_000
 STRIDE = 160

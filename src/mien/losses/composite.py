@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mien.errors import require
 from mien.losses.ordinal import cost_sensitive, cross_entropy, nearest_centroid, uniform_bins
 from mien.losses.regression import ccc
-from mien.types import require
 
 Over = Literal["batch", "segment"]
 Weights = tuple[float, ...]

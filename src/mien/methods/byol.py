@@ -3,7 +3,7 @@ has of another view of the same picture. No negatives.
 
     loss = (2 - 2 cos(q(z1), z2')) + (2 - 2 cos(q(z2), z1')),  mean over the batch; z' from the target, without gradient
 
-Values of the published settings: official.md 9.5. Video-BYOL of SS-VAERR is this on short clips (methods/_siamese.py).
+Values of the published settings: official.md 9.5. Video-BYOL of SS-VAERR is this on short clips (methods/siamese.py).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.methods._heads import mlp
-from mien.methods._siamese import Branch, Siamese, TwoViewConfig, cosine, cosine_momentum, spread
-from mien.types import require
+from mien.errors import require
+from mien.methods.heads import mlp
+from mien.methods.siamese import Branch, Siamese, TwoViewConfig, cosine, cosine_momentum, spread
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from typing import Any, Literal
 
 import torch
 
-from mien.methods._siamese import cosine, spread
+from mien.errors import require
 from mien.methods.byol import BYOL, BYOLConfig
+from mien.methods.siamese import cosine, spread
 from mien.transforms.contrastive import Look, Views
 from mien.transforms.warp import Warp
-from mien.types import require
 
 
 @dataclass(frozen=True)

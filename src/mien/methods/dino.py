@@ -5,7 +5,7 @@ choice among many prototypes, from other and smaller crops of the same picture.
     loss = mean cross entropy over all pairs of a teacher's and another student's view
 
 The centre, a moving average of the teacher's scores, keeps one prototype from taking all; the low temperature keeps them from
-sharing equally. Values: official.md 9.6. In SS-VAERR it runs on the lip-reading front end (methods/_siamese.py says how).
+sharing equally. Values: official.md 9.6. In SS-VAERR it runs on the lip-reading front end (methods/siamese.py says how).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mien.methods._heads import PrototypeHead, mean_over_processes
-from mien.methods._siamese import Branch, Siamese, SiameseConfig, cosine_momentum
+from mien.errors import require
+from mien.methods.heads import PrototypeHead, mean_over_processes
+from mien.methods.siamese import Branch, Siamese, SiameseConfig, cosine_momentum
 from mien.transforms.contrastive import Look
-from mien.types import require
 
 
 @dataclass(frozen=True)

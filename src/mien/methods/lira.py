@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from mien.data.acoustic import AcousticTargets, LogMel
 from mien.data.view import Hearing, View
-from mien.encoders._table import EncoderConfig
 from mien.encoders.lip_reading import LipReadingConfig
+from mien.encoders.table import EncoderConfig
+from mien.errors import UserError, require
 from mien.layers.conformer import Conformer
+from mien.transforms.clip import GREY_MEAN, GREY_STD
 from mien.transforms.lip_crop import LipCrop
-from mien.types import GREY_MEAN, GREY_STD, UserError, require
 
 SMALLEST_STD = 1e-3  # of a target within a clip: what does not change at all stays 0
 MOMENTUM = 0.01  # of running statistics, per step

@@ -17,13 +17,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mien.encoders._table import EncoderConfig
 from mien.encoders.lgi_former import LGIFormer, LGIFormerConfig
+from mien.encoders.table import EncoderConfig
+from mien.errors import require
 from mien.layers.mask import select
 from mien.layers.patch import patchify, unpatchify
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
-from mien.methods._masked import GREY, MaskedAutoencoder, MaskedConfig
-from mien.types import require
+from mien.methods.masked import GREY, MaskedAutoencoder, MaskedConfig
 
 
 @dataclass(frozen=True)

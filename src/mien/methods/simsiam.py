@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mien.methods._heads import mlp
-from mien.methods._siamese import Branch, Siamese, TwoViewConfig, cosine, spread
-from mien.types import require
+from mien.errors import require
+from mien.methods.heads import mlp
+from mien.methods.siamese import Branch, Siamese, TwoViewConfig, cosine, spread
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from mien.encoders._api import EncoderOutput
-from mien.encoders._table import EncoderConfig
+from mien.encoders.output import EncoderOutput
+from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
-from mien.methods._masked import MaskedAutoencoder, MaskedConfig
+from mien.methods.masked import MaskedAutoencoder, MaskedConfig
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mien.methods._masked import MaskedConfig
+from mien.methods.masked import MaskedConfig
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from mien.data.labels import PERSONALITY_NOTE, LabelSpec
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.tasks.sequence import SequenceConfig, reach_of
-from mien.types import PERSONALITY_NOTE, LabelSpec
 
 DRAWN_WARNING = (
     "This model was trained only on faces drawn by code. What it says about real people has no meaning; "

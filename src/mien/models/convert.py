@@ -16,11 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.tpsbt import TPSBTConfig
-from mien.methods._masked import MaskedConfig
+from mien.errors import UserError, require
 from mien.methods.mae_dfer import MAEDFERConfig
+from mien.methods.masked import MaskedConfig
 from mien.models.convert_conv import conv_config_and_weights, conv_state
 from mien.models.convert_file import read_state, some
 from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
@@ -38,7 +40,6 @@ from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.types import LabelSpec, UserError, require
 
 MASKED_SIZE = 160
 

@@ -9,17 +9,19 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
+from mien.errors import UserError, require
 from mien.layers.resnet import Activation
 from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
 from mien.models.convert_keys import bare
 from mien.models.convert_options import CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, ConvertOptions, assumed_crops
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import ModelFolder
-from mien.tasks._table import TaskConfig
 from mien.tasks.classify import ClassifyConfig
-from mien.types import GREY_MEAN, GREY_STD, LabelSpec, UserError, require
+from mien.tasks.table import TaskConfig
+from mien.transforms.clip import GREY_MEAN, GREY_STD
 
 RESNET_SIZE, RESNET_TEST_RESIZE = 224, 256
 LIP_READING_SIZE = 96

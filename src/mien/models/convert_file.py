@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mien.types import UserError
+from mien.errors import UserError
 
 
 class Forgotten:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mien.errors import UserError
 from mien.models.convert_keys import bare
-from mien.types import UserError
 
 Found = dict[str, tuple[str, Tensor]]
 """Bare names to the file's own names and the tensors."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mien.encoders._api import Pool
+from mien.contract import CropContract, Geometry, Store
 from mien.encoders.lgi_former import lgi_former_small, lgi_former_tiny
 from mien.encoders.lip_reading import LipReadingConfig, lip_reading
+from mien.encoders.output import Pool
 from mien.encoders.resnet import ResNetConfig, resnet18, resnet50
 from mien.encoders.tpsbt import tpsbt_small
+from mien.errors import require
 from mien.layers.resnet import Activation
-from mien.methods._masked import MaskedConfig
 from mien.methods.mae_dfer import MAEDFERConfig
+from mien.methods.masked import MaskedConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.methods.videomae import VideoMAEConfig
-from mien.types import CropContract, Geometry, Store, require
 
 PUBLISHED: dict[str, MaskedConfig] = {
     "svfap-base": SVFAPConfig(),

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from mien.encoders._table import EncoderConfig
 from mien.encoders.resnet import ResNetConfig
+from mien.encoders.table import EncoderConfig
 from mien.transforms.augment import Augment
-from mien.types import IMAGENET_MEAN, IMAGENET_STD
+from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from torch import nn
 
 from mien import __version__
 from mien.config import class_table, from_json, to_json
-from mien.methods._table import MethodConfig
+from mien.contract import CropContract, Origin
+from mien.errors import UserError
+from mien.methods.table import MethodConfig
 from mien.models.card import model_card
 from mien.models.encoder_only import EncoderOnlyConfig
-from mien.tasks._table import TaskConfig
-from mien.types import CropContract, Origin, UserError
+from mien.tasks.table import TaskConfig
 
 LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), *get_args(TaskConfig), EncoderOnlyConfig)
 """Everything a model folder may hold: learners, and encoders that were converted."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from mien.contract import Geometry
 from mien.encoders.lip_reading import lip_reading, lip_reading_micro
 from mien.encoders.resnet import resnet18, resnet50, resnet_micro
 from mien.methods.byol import BYOLConfig
@@ -19,9 +20,9 @@ from mien.methods.simsiam import SimSiamConfig
 from mien.recipes.experiment import PretrainRecipe
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
+from mien.transforms.clip import GREY_MEAN, GREY_STD
 from mien.transforms.contrastive import Look
 from mien.transforms.warp import Warp
-from mien.types import GREY_MEAN, GREY_STD, Geometry
 
 # SimSiam's optimizer (official.md 9.5). Ours for BYOL and ContraWarping too.
 SMALL_BATCH = OptimConfig("sgd", lr=0.05, min_lr=0.0, weight_decay=1e-4)
@@ -42,7 +43,7 @@ MILD = Look(
     size=64, crop_area=(0.8, 1.0), crop_aspect=(1.0, 1.0), rotate=4.0, translate=0.02, scale=(1.0, 1.0), blur=0.0
 )  # fmt: skip
 STRONG_WARP = Warp(moves=(3, 6), magnitude=(0.15, 0.3))
-# Grey clips at 25 frames per second, as SS-VAERR prepares them; the length is ours (methods/_siamese.py). On grey pictures hue,
+# Grey clips at 25 frames per second, as SS-VAERR prepares them; the length is ours (methods/siamese.py). On grey pictures hue,
 # saturation and grey conversion do nothing.
 CLIPS: dict[str, Any] = {"num_frames": 8, "stride": 1, "mean": GREY_MEAN, "std": GREY_STD}
 ADAMW = OptimConfig("adamw", lr=1e-3, min_lr=1e-6, weight_decay=0.04, betas=(0.9, 0.999), clip_norm=3.0)

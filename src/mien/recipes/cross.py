@@ -10,20 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mien.corpora._record import read_record
+from mien.corpora.record import read_record
 from mien.data.contract import check_contract
+from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.select import class_names, in_split, labelled
 from mien.data.shards import Shards
-from mien.protocols.evaluation import Scoring, corpus_of
-from mien.protocols.label_map import LabelMap, Tables, between
-from mien.protocols.render import matrix
-from mien.protocols.table import PROTOCOLS, Protocol, chosen_folds
+from mien.errors import require
 from mien.recipes.finetune import classes_of, finetune, start_from
 from mien.recipes.folds import Init, score_once
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe
+from mien.scoring.evaluation import Scoring, corpus_of
+from mien.scoring.label_map import LabelMap, Tables, between
+from mien.scoring.protocols import PROTOCOLS, Protocol, chosen_folds
+from mien.scoring.render import matrix
 from mien.train.distributed import is_main
-from mien.types import LabelSpec, require
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@ from mien import __version__
 from mien.config import to_json
 from mien.data.contract import check_contract
 from mien.data.dataset import ClipSet
+from mien.data.labels import LabelSpec
 from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.select import rates_differ
 from mien.data.shards import Shards
 from mien.data.view import View
+from mien.errors import UserError, require
 from mien.models import ModelFolder
 from mien.recipes.pretrain import check_store
 from mien.rng import generator
-from mien.types import LabelSpec, UserError, require
 
 COLUMNS = ("clip_id", "source", "track", "subject", "split")
 VIEWS = 2  # of a pre-training model: the papers' number of test clips, as a classifier's default

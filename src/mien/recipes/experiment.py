@@ -11,12 +11,12 @@ import tyro
 
 from mien import __version__
 from mien.config import class_table, digest, from_json, to_json, write_json
-from mien.methods._table import MethodConfig
+from mien.errors import UserError, require
 from mien.methods.svfap import SVFAPConfig
-from mien.tasks._table import TaskConfig
+from mien.methods.table import MethodConfig
+from mien.tasks.table import TaskConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.types import UserError, require
 
 # What may change between two starts of the same run without changing its numbers.
 FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien", "checkpoint_activations"}

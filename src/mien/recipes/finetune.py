@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 import torch
 
 from mien.console import console
-from mien.corpora._record import CorpusRecord, read_record
+from mien.corpora.record import CorpusRecord, read_record
 from mien.data.contract import mismatch
 from mien.data.dataset import ClipSet
 from mien.data.frames import FrameSet, class_counts
+from mien.data.labels import LabelSpec
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.select import (
@@ -28,21 +29,21 @@ from mien.data.select import (
     rates_differ,
 )
 from mien.data.shards import Shards
-from mien.encoders._table import EncoderConfig
+from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import tpsbt_micro
+from mien.errors import UserError
 from mien.models import Provenance, is_saved, load_folder, save_model
-from mien.protocols import classification, regression
 from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe, inverse_shares
-from mien.tasks._clip import ClipTask
-from mien.tasks._table import TaskConfig
+from mien.scoring import classification, regression
+from mien.tasks.clip import ClipTask
 from mien.tasks.sequence import SequenceConfig, SequenceTask
+from mien.tasks.table import TaskConfig
 from mien.train.checkpoint import load_checkpoint
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, fit
-from mien.types import LabelSpec, UserError
 
 VALIDATION_SHARE = 0.15  # of the training subjects, for --select best
 

@@ -17,25 +17,25 @@ import numpy as np
 
 from mien import __version__
 from mien.config import to_json, write_json
-from mien.corpora._record import read_record
+from mien.corpora.record import read_record
 from mien.data.dataset import ClipSet
 from mien.data.manifest import Manifest
 from mien.data.segments import frame_values
 from mien.data.select import clip_values, in_split
 from mien.data.shards import Shards
-from mien.encoders._table import EncoderConfig
-from mien.evaluate.metrics import CLASS_METRICS
-from mien.evaluate.values import VALUE_METRICS
+from mien.encoders.table import EncoderConfig
+from mien.errors import UserError, require
 from mien.models import load_folder
 from mien.models.folder import model_hash
-from mien.protocols import classification, regression
-from mien.protocols.evaluation import Scoring, evaluate
-from mien.protocols.table import Protocol, chosen_folds, number_of
 from mien.recipes.finetune import Validation, finetune
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
+from mien.scoring import classification, regression
+from mien.scoring.evaluation import Scoring, evaluate
+from mien.scoring.metrics import CLASS_METRICS
+from mien.scoring.protocols import Protocol, chosen_folds, number_of
+from mien.scoring.values import VALUE_METRICS
 from mien.train.distributed import is_main, pick_device
-from mien.types import UserError, require
 
 COLUMNS = ("paper", "strict")
 KEPT = (

@@ -14,9 +14,9 @@ from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.data.view import View
-from mien.evaluate.collapse import chance, effective_rank, knn_accuracy, relative_std
-from mien.methods._siamese import Siamese
+from mien.methods.siamese import Siamese
 from mien.rng import generator
+from mien.scoring.collapse import chance, effective_rank, knn_accuracy, relative_std
 from mien.train.distributed import World
 from mien.train.loop import Evaluator
 

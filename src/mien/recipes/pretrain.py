@@ -17,9 +17,10 @@ from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
-from mien.methods._table import MethodConfig
+from mien.errors import UserError, require
 from mien.methods.lira import LiRAConfig
 from mien.methods.mae_dfer import MAEDFERConfig
+from mien.methods.table import MethodConfig
 from mien.models import ModelFolder, Provenance, load_folder, save_model
 from mien.recipes import contrastive, lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
@@ -27,7 +28,7 @@ from mien.recipes.monitors import FEWEST_CLIPS, monitor
 from mien.rng import generator
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
-from mien.types import GREY_MEAN, GREY_STD, UserError, require
+from mien.transforms.clip import GREY_MEAN, GREY_STD
 
 HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no test split
 HELD_OUT_CLIPS = 512

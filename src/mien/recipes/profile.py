@@ -12,18 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import LGIFormerConfig
 from mien.encoders.lip_reading import LipReadingConfig, lip_reading
 from mien.encoders.resnet import resnet18, resnet50
 from mien.encoders.tpsbt import tpsbt_base, tpsbt_small
+from mien.errors import UserError
 from mien.layers.spatial_reserve import SpatialReserve
-from mien.methods._masked import MaskedConfig
-from mien.methods._table import MethodConfig
 from mien.methods.mae_dfer import MAEDFERConfig
+from mien.methods.masked import MaskedConfig
 from mien.methods.svfap import SVFAPConfig
+from mien.methods.table import MethodConfig
 from mien.recipes.masked import RECIPES
 from mien.tasks.classify import ClassifyConfig
-from mien.types import LabelSpec, UserError
 
 SEVEN = tuple("abcdefg")  # the papers count the classifier of DFEW's seven classes
 BILLION, MILLION = 1e9, 1e6

@@ -18,16 +18,17 @@ import numpy as np
 import tyro
 
 from mien.data.dataset import ClipSet
+from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.segments import SegmentSet, StretchSet, frame_values, pixel_statistics
 from mien.data.shards import Shards
+from mien.errors import UserError, option, require
 from mien.losses.composite import CompositeLoss, Discrete, Over
 from mien.rng import generator
 from mien.tasks.sequence import Frozen, Output, SequenceConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.transforms.sequence import SequenceAugment
-from mien.types import LabelSpec, UserError, option, require
 
 if TYPE_CHECKING:
     from mien.recipes.supervised import FinetuneData, Start

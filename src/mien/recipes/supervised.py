@@ -10,32 +10,24 @@ import numpy as np
 import tyro
 
 from mien.data.frames import FrameSampling
+from mien.data.labels import PERSONALITY_NOTE, LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.select import class_indices, class_names, clip_values, vote_shares
-from mien.encoders._api import Pool
-from mien.encoders._table import EncoderConfig
+from mien.encoders.output import Pool
+from mien.encoders.table import EncoderConfig
+from mien.errors import UserError, option, require
 from mien.losses.regression import RegressionLoss
 from mien.models import ModelFolder
 from mien.recipes.sequence import SequenceRecipe
-from mien.tasks._clip import OverTime
 from mien.tasks.classify import ClassifyConfig
+from mien.tasks.clip import OverTime
 from mien.tasks.regress import RegressConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.transforms.augment import Augment
+from mien.transforms.clip import GREY_MEAN, GREY_STD, IMAGENET_MEAN, IMAGENET_STD
 from mien.transforms.mix import Mix
 from mien.transforms.randaugment import RandAugment
-from mien.types import (
-    GREY_MEAN,
-    GREY_STD,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    PERSONALITY_NOTE,
-    LabelSpec,
-    UserError,
-    option,
-    require,
-)
 
 TRAITS = ("extraversion", "agreeableness", "conscientiousness", "neuroticism", "openness", "interview")
 

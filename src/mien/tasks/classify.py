@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mien.rng import generator
-from mien.tasks._clip import ClipTask, ClipTaskConfig
+from mien.tasks.clip import ClipTask, ClipTaskConfig
 from mien.transforms.mix import Mix, soft_targets
 
 

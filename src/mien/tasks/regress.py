@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mien.losses.regression import RegressionLoss, regression_loss
-from mien.tasks._clip import ClipTask, ClipTaskConfig
+from mien.tasks.clip import ClipTask, ClipTaskConfig
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from mien.data.labels import LabelSpec
 from mien.data.segments import SegmentView
 from mien.data.view import View
-from mien.encoders._table import EncoderConfig
 from mien.encoders.lip_reading import LipReadingConfig
+from mien.encoders.table import EncoderConfig
+from mien.errors import require
 from mien.losses.composite import CompositeLoss, Discrete, composite_loss
 from mien.losses.ordinal import bin_centres
-from mien.tasks._clip import per_frame
+from mien.tasks.clip import per_frame
 from mien.transforms.sequence import SequenceAugment
-from mien.types import LabelSpec, require
 
 Output = Literal["regression", "expectation", "argmax"]
 Frozen = Literal["none", "first", "all"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mien.types import UserError
+from mien.errors import UserError
 
 KEPT = 2
 

@@ -18,7 +18,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from mien.types import UserError
+from mien.errors import UserError
 
 # A command may train several times (folds). Each group needs keys of its own: in those of an earlier one its processes would
 # find addresses where nobody listens any more, and wait for ever.

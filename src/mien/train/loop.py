@@ -17,13 +17,13 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from mien.errors import Interrupted, UserError, option, require
 from mien.rng import mix
 from mien.train.blocks import compile_blocks, recompute_activations
 from mien.train.checkpoint import load_checkpoint, save_checkpoint
 from mien.train.distributed import World, distribute, unsynchronised
 from mien.train.log import RunLog
 from mien.train.optim import OptimConfig, Rates, build_optimizer, rates, set_rates
-from mien.types import Interrupted, UserError, option, require
 
 
 @dataclass(frozen=True)

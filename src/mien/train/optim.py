@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from mien.errors import require
 from mien.train.lars import LARS
 from mien.train.schedule import warmup_cosine
-from mien.types import require
 
 
 @dataclass(frozen=True)

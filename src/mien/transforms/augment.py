@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mien.transforms import erase, geometry, randaugment
+from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
 from mien.transforms.photometric import to_grey
 from mien.transforms.randaugment import RandAugment
-from mien.types import IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mien.errors import require
 from mien.transforms import geometry
+from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
 from mien.transforms.warp import LATTICE, Warp
-from mien.types import IMAGENET_MEAN, IMAGENET_STD, require
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as Pillow's convert("L")
 # To luma and two colour differences (NTSC), in which a change of hue is a rotation.

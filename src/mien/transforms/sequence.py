@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mien.errors import require
 from mien.transforms import geometry
 from mien.transforms.photometric import to_grey
-from mien.types import require
 
 NUM_SQUARES = 5
 FRAMES_AT_ONCE = 100  # bounds the temporary memory of a clip of any length

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.types import require
+from mien.errors import require
 
 # The unit square of the alignment template (`prepare.align.FIVE_POINT`): eyes, nose tip, mouth corners, image left first.
 EYE, NOSE, MOUTH = (0.36, 0.40), (0.50, 0.56), (0.385, 0.685)

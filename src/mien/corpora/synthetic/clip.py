@@ -15,8 +15,8 @@ from mien.corpora.synthetic.features import draw_features
 from mien.corpora.synthetic.motion import AUS, Motion, perform
 from mien.corpora.synthetic.shapes import HEIGHT, WIDTH, Array
 from mien.corpora.synthetic.skin import Sheet, draw_sheet
+from mien.errors import UserError
 from mien.rng import generator
-from mien.types import UserError
 
 Frames = NDArray[np.uint8]
 

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.corpora._api import Entry, FrameTargets, Listing
+from mien.corpora.corpus import Entry, FrameTargets, Listing
 from mien.corpora.synthetic.actor import TRAITS
 from mien.corpora.synthetic.motion import EXPRESSIONS
-from mien.types import UserError
+from mien.errors import UserError
 
 PER_FRAME = ("valence", "arousal")
 MOUTH = "mouth"

@@ -22,8 +22,8 @@ from mien.corpora.synthetic.actor import TRAITS
 from mien.corpora.synthetic.clip import ClipLabels, Frames, SynthConfig, clip_labels, draw_clip
 from mien.corpora.synthetic.motion import AUS
 from mien.corpora.synthetic.voice import RATE, Samples, speak
+from mien.errors import UserError
 from mien.rng import generator
-from mien.types import UserError
 
 COMMENT = "mien synth"
 """How the container comment of every drawn file begins; readers take it as the mark of a drawn face."""

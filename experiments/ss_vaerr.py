@@ -1,0 +1,314 @@
+"""SS-VAERR's tables on drawn, talking faces with continuous labels and micro models: what of them shows at this scale?
+
+    python experiments/ss_vaerr.py --table pretexts --minutes 90          Tables I and II: pretexts, three seeds
+    python experiments/ss_vaerr.py --table losses --minutes 90            Table III, one seed
+    python experiments/ss_vaerr.py --table augmentations --minutes 90     Table IV, one seed
+    python experiments/ss_vaerr.py --table-only                           rewrites docs/ss-vaerr.md from what is there
+
+Every cell is a process on one thread in a folder of its own; Ctrl-C saves, the same command goes on; cells that are not finished
+say so. `--minutes` bounds the processor time of all starts of a table together: minutes x workers, shared pre-training included.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+import tyro
+from cells import RESAMPLES, Scheduler, Score, between, done, draws_of, finish, folder, spent
+
+from mien.rng import generator
+from mien.scoring.values import moments, value_rates
+
+Table = Literal["pretexts", "losses", "augmentations"]
+Frozen = Literal["none", "first", "all"]
+TABLES: tuple[Table, ...] = ("pretexts", "losses", "augmentations")
+TARGETS = ("arousal", "valence")
+SEEDS = (0, 1, 2)
+
+CLIPS, SUBJECTS, CLIP_FRAMES, FPS = 240, 120, 100, 25
+# The inner 60 % of the usual crop (brows to chin), as in the ablations: what a micro model can see in minutes (docs/lab.md).
+MARGIN, SIZE, CROP = -0.2, 64, 54
+# Steps that cost every pretext about the same processor time: 400 frames a step for LiRA, 128 in two views for BYOL, 128 in two
+# large and two small ones for DINO.
+PRETRAIN = {"lira": ("lira-micro", 900), "byol": ("byol-video-micro", 750), "dino": ("dino-video-micro", 640)}
+FINETUNE_STEPS, FINETUNE_BATCH, SEGMENT = 300, 8, 50
+BEST_LOSS = "ccc-ce-mse"  # the loss of the paper's Table IV for SEWA
+
+STARTS = {"scratch": "from scratch", "lira": "LiRA", "byol": "Video-BYOL", "dino": "DINO-ResNet"}
+FROZEN = {"none": "fine-tuned", "first": "frozen (first layer)", "all": "frozen (whole encoder; ours)"}
+# Arousal and valence of SEWA, then of RECOLA, as printed.
+PAPER_II = {
+    ("scratch", "none"): ".588 .609 .344 .538", ("lira", "first"): ".652 .722 .602 .532", ("lira", "none"): ".678 .737 .630 .607",
+    ("byol", "first"): ".593 .726 .224 .344", ("byol", "none"): ".604 .757 .307 .446",
+    ("dino", "first"): ".607 .638 .269 .545", ("dino", "none"): ".648 .667 .420 .520",
+}  # fmt: skip
+PAPER_III = {
+    "ccc": (".678 .737 .630 .607", ".652 .722 .560 .603"), "mse": (".664 .726 .399 .596", ".648 .710 .394 .596"),
+    "ccc-ce": (".671 .735 .454 .625", ".650 .747 .513 .606"), "ccc-ce-mse": (".716 .731 .473 .611", ".699 .747 .469 .610"),
+    "arousal-ce": (".631 .663 .675 .626", ".659 .709 .640 .668"),
+    "arousal-ce-mse": (".638 .716 .664 .644", ".658 .691 .655 .605"),
+    "ccc-ncce": (".633 .667 .669 .655", ".701 .741 .614 .661"), "ccc-ncce-mse": (".669 .716 .606 .669", ".633 .733 .626 .623"),
+}  # fmt: skip
+PAPER_IV = {
+    "none": ".746 .747 .675 .626", "flip": ".713 .771 .636 .561", "crop": ".629 .738 .611 .490",
+    "crop-out": ".688 .734 .612 .563", "missing": ".681 .750 .545 .587", "solarize": ".680 .741 .149 .028",
+    "salt-pepper": ".678 .727 .346 .553", "crop+flip": ".637 .653 .601 .395", "crop+missing": ".617 .702 .506 .373",
+    "flip+missing": ".655 .761 .649 .004", "flip+solarize": ".679 .721 .024 .037", "flip+crop-out": ".694 .685 .701 .451",
+    "flip+salt-pepper": ".716 .761 .688 .445",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pretext:
+    """A pre-training run, which several cells share."""
+
+    start: str
+    seed: int
+
+    needs = None
+
+    @property
+    def name(self) -> str:
+        return f"pretrain-{self.start}/{self.seed}"
+
+    def do(self, out: Path) -> dict[str, Any]:
+        from mien.models import load_folder
+        from mien.recipes.pretrain import RECIPES, pretrain
+
+        recipe, steps = PRETRAIN[self.start]
+        found = RECIPES[recipe]()
+        train = replace(
+            found.train, steps=steps, seed=self.seed, workers=0, save_every_s=60.0, log_every=25, evaluate_every=10**6
+        )
+        return load_folder(
+            pretrain(replace(found, train=train), [out / "shards"], folder(self, out) / "run", "cpu")
+        ).provenance.metrics
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A fine-tuned model and its score."""
+
+    start: str
+    frozen: Frozen = "none"
+    loss: str = "ccc"
+    augment: str = "none"
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"finetune-{self.frozen}/{self.start}_{self.loss}_{self.augment}/{self.seed}"
+
+    @property
+    def needs(self) -> Pretext | None:
+        return None if self.start == "scratch" else Pretext(self.start, self.seed)
+
+    def do(self, out: Path) -> dict[str, Any]:
+        from mien.data.shards import Shards
+        from mien.encoders.lip_reading import lip_reading_micro
+        from mien.models import load_folder
+        from mien.recipes.finetune import finetune
+        from mien.recipes.supervised import FinetuneData
+        from mien.scoring.evaluation import evaluate
+
+        run, shards = folder(self, out) / "run", out / "shards"
+        init = str(folder(self.needs, out) / "run") if self.needs else None
+        finetune(recipe_of(self), FinetuneData(shards), run, init, lip_reading_micro(), SIZE, "cpu", "sequence-micro")
+        result = evaluate(load_folder(run), Shards(shards), run / "evaluation")
+        return {name: result["per_target"][name]["ccc"] for name in TARGETS}
+
+
+def recipe_of(cell: Cell) -> Any:
+    from mien.recipes.sequence import TABLE_III, TABLE_IV, sequence_micro
+
+    recipe = sequence_micro()
+    augment = TABLE_IV[cell.augment] | ({"crop": CROP} if "crop" in TABLE_IV[cell.augment] else {})
+    train = replace(
+        recipe.train, batch_size=FINETUNE_BATCH, steps=FINETUNE_STEPS, seed=cell.seed, workers=0, save_every_s=60.0,
+        log_every=25,
+    )  # fmt: skip
+    return replace(
+        recipe, num_frames=SEGMENT, size=SIZE, frozen=cell.frozen, train=train, **TABLE_III[cell.loss], **augment
+    )
+
+
+def cells_of(table: Table) -> list[Cell]:
+    """The cells of a table: those of the first seed before those of the second."""
+    from mien.recipes.sequence import TABLE_III, TABLE_IV
+
+    if table == "losses":
+        return [Cell("lira", frozen, loss) for loss in TABLE_III for frozen in ("none", "first")]
+    if table == "augmentations":
+        return [Cell("lira", "none", BEST_LOSS, augment) for augment in TABLE_IV]
+    # The whole encoder frozen is our own row: it has one seed.
+    kinds: tuple[Frozen, ...] = ("none", "first", "all")
+    return [Cell(s, f, seed=seed) for seed in SEEDS for f in kinds[: 3 if seed == 0 else 2] for s in STARTS]
+
+
+def jobs(table: Table) -> list[Any]:
+    """What has to be run, in order."""
+    return list(dict.fromkeys(j for cell in cells_of(table) for j in (cell.needs, cell) if j))
+
+
+def draw_data(out: Path, workers: int) -> None:
+    from mien.contract import Store
+    from mien.corpora.synthetic import SynthConfig, write_clips
+    from mien.faces.from_corpus import CorpusInput, plan_corpus, prepare_corpus
+    from mien.faces.options import PrepareConfig, contract_for
+
+    if (out / "shards" / "manifest.parquet").is_file():
+        return
+    print(f"drawing {CLIPS} talking clips of {SUBJECTS} people, finding their faces", flush=True)
+    write_clips(out / "videos", SynthConfig(CLIPS, SUBJECTS, frames=CLIP_FRAMES, fps=FPS, sound=True), workers)
+    contract = contract_for("face", MARGIN, store=Store(size=SIZE, color=False, fps=FPS))
+    plan = plan_corpus(CorpusInput("synthetic", out / "videos", margin=MARGIN), PrepareConfig(contract))
+    prepare_corpus(plan, out / "shards", workers=workers)
+
+
+def sums_of(predictions: Path) -> np.ndarray:
+    """What every metric is made of: sums ``[people, 9, K]`` of the frames of each test person, people by name."""
+    table = pq.read_table(predictions)
+    people = np.array(table.column("subject").to_pylist())
+    truth, found = (
+        np.stack([table.column(f"{kind}_{n}").to_numpy() for n in TARGETS], axis=1) for kind in ("true", "predicted")
+    )
+    centres = np.zeros((2, len(TARGETS)))  # both are in -1..1: nothing to take off, and the same for all cells
+    return np.stack([moments(truth[people == p], found[people == p], centres) for p in sorted(set(people))])
+
+
+def plain(score: Score) -> str:
+    """CCC is not shown in percent."""
+    return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def scores(sums: np.ndarray, minus: np.ndarray | None = None) -> list[Score]:
+    """CCC of each target from ``[seeds, people, 9, K]``, or the difference to another with the same seeds and people."""
+    means, drawn = _ccc(sums)
+    if minus is not None:
+        less = _ccc(minus)
+        means, drawn = means - less[0], drawn - less[1]
+    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
+    return [Score(*map(float, v)) for v in zip(means, low, high, strict=True)]
+
+
+def _ccc(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over seeds ``[K]``, and that of resampled seeds and people ``[RESAMPLES, K]``; the draws depend on the numbers of
+    seeds and people alone, so that two models are resampled alike."""
+    rng = generator("ss-vaerr", 0)
+    seeds, people = (draws_of(rng, n) for n in sums.shape[:2])
+    each = value_rates(np.einsum("rp,spmk->rsmk", people, sums))["ccc"]
+    assert len(each) == RESAMPLES
+    return value_rates(sums.sum(1))["ccc"].mean(0), np.einsum("rs,rsk->rk", seeds, each) / sums.shape[0]
+
+
+def read(cell: Cell, out: Path) -> np.ndarray | None:
+    """Sums of a finished cell."""
+    return sums_of(folder(cell, out) / "run" / "evaluation" / "predictions.parquet") if done(cell, out) else None
+
+
+def stack_of(cells: Sequence[Cell], out: Path) -> tuple[list[int], np.ndarray | None]:
+    """Finished seeds, and their sums."""
+    found = {c.seed: s for c in cells if (s := read(c, out)) is not None}
+    return list(found), np.stack(list(found.values())) if found else None
+
+
+def shown(cells: Sequence[Cell], out: Path, reference: Sequence[Cell] = ()) -> list[str]:
+    """The scores of both targets, the number of seeds, and the differences to a reference on the seeds that both have."""
+    seeds, sums = stack_of(cells, out)
+    if sums is None:
+        return ["unfinished"] * 2 + ["0"] + [""] * 2
+    texts = [*map(plain, scores(sums)), str(len(seeds))]
+    known, others = stack_of(reference, out)
+    both = [s for s in seeds if s in known]
+    if not both or others is None:
+        return [*texts, "", ""]
+    pair = (sums[[seeds.index(s) for s in both]], others[[known.index(s) for s in both]])
+    return [*texts, *(plain(s) + (" *" if s.apart else "") for s in scores(*pair))]
+
+
+HEAD = "arousal (95 %) | valence (95 %) | seeds | arousal against {0} | valence against {0} | paper: SEWA, RECOLA"
+RULE = "---:|---:|---:|---:|---:|---"
+
+
+def lines_of(table: Table, out: Path) -> list[str]:
+    """Markdown of a table."""
+    if table == "pretexts":
+        lines = [f"| start | | {HEAD.format('scratch')} |", f"|---|---|{RULE}|"]
+        for frozen, start in ((f, s) for f in FROZEN for s in STARTS):
+            cells, scratch = ([Cell(s, frozen, seed=k) for k in SEEDS] for s in (start, "scratch"))  # type: ignore[arg-type]
+            texts = shown(cells, out, () if start == "scratch" else scratch)
+            paper = PAPER_II.get((start, frozen), "")
+            lines.append(f"| {STARTS[start]} | {FROZEN[frozen]} | {' | '.join(texts)} | {paper} |")
+        return lines
+    if table == "losses":
+        lines = [f"| loss | | {HEAD.format('ccc')} |", f"|---|---|{RULE}|"]
+        for cell in cells_of(table):
+            texts = shown([cell], out, () if cell.loss == "ccc" else [replace(cell, loss="ccc")])
+            paper = PAPER_III[cell.loss][cell.frozen == "first"]
+            lines.append(f"| {cell.loss} | {FROZEN[cell.frozen]} | {' | '.join(texts)} | {paper} |")
+        return lines
+    lines = [f"| augmentation | {HEAD.format('none')} |", f"|---|{RULE}|"]
+    for cell in cells_of(table):
+        texts = shown([cell], out, () if cell.augment == "none" else [replace(cell, augment="none")])
+        lines.append(f"| {cell.augment} | {' | '.join(texts)} | {PAPER_IV[cell.augment]} |")
+    return lines
+
+
+def section(table: Table, out: Path, minutes: float, workers: int) -> str:
+    """What stands between the markers of a table."""
+    cells, costs = cells_of(table), spent(out)
+    seconds = sum(costs.get(j.name, 0.0) for j in jobs(table))
+    finished = sum(done(c, out) for c in cells)
+    note = (
+        f"Written on {date.today()} by `python experiments/ss_vaerr.py --table {table} --minutes {minutes:g} --workers {workers}`: "
+        f"{finished} of {len(cells)} cells are finished, in {seconds / 60:.0f} minutes of processor time. "
+        "An asterisk: the interval of the difference does not hold zero."
+    )
+    return "\n".join([note, "", *lines_of(table, out)])
+
+
+@dataclass(frozen=True)
+class Args:
+    """Run SS-VAERR's tables at small scale, or go on with them."""
+
+    table: Table = "pretexts"
+    out: Path = Path("runs/ss_vaerr")
+    """Folder of all runs; the tables share it."""
+    minutes: float = 90.0
+    """Budget of the table: minutes x workers of processor time, over all starts."""
+    workers: int = 2
+    """Single-thread runs side by side."""
+    page: Path = Path("docs/ss-vaerr.md")
+    table_only: bool = False
+    """Only rewrite the page from what is finished."""
+
+
+def main() -> int:
+    args = tyro.cli(Args)
+    todo = jobs(args.table)
+
+    def write() -> None:
+        page = args.page.read_text()
+        for table in TABLES if args.table_only else (args.table,):
+            page = between(page, table, "experiments/ss_vaerr.py", section(table, args.out, args.minutes, args.workers))
+        args.page.write_text(page)
+
+    if args.table_only:
+        write()
+        return 0
+    draw_data(args.out, args.workers)
+    # what other tables have spent is not this one's
+    own = {j.name for j in todo}
+    elsewhere = sum(s for name, s in spent(args.out).items() if name not in own)
+    return finish(Scheduler(todo, args.out, args.workers, args.minutes * args.workers * 60 + elsewhere), write)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""``annotated.mp4``: a second pass over the video draws each face's box and what the models say of it, in constant memory.
+
+Boxes are those of the very frame, noted on disk during the first pass; words are those of the track's nearest row. Values of
+personality traits are never drawn on a face: only their mean over a track says anything at all (see the report).
+"""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.data.contract import mismatch
+from mien.data.video import VideoError, read_frames
+from mien.errors import UserError
+from mien.faces.faces import FaceSample
+from mien.timeline import page
+from mien.timeline.charts import COLORS
+from mien.timeline.frames import Progress
+from mien.timeline.options import Run, subject_of
+from mien.timeline.table import model_columns
+
+# Longer side of the picture: words must fit beside a face, and 4K takes long to write.
+MIN_SIDE, MAX_SIDE = 640, 1280
+MAX_TARGETS = 4
+TIME_BASE = Fraction(1, 90_000)
+INK, BEHIND, SOFT = (255, 255, 255), (20, 22, 25), (200, 200, 200)
+_RECORD = struct.Struct("<qi4f")
+
+Box = tuple[int, tuple[float, float, float, float]]
+"""Track, and x0 y0 x1 y1 in pixels of the video."""
+
+
+class BoxLog:
+    """Face boxes of every frame, in a temporary file. A context manager; one that is off keeps nothing."""
+
+    def __init__(self, on: bool):
+        self._file = tempfile.TemporaryFile() if on else None  # noqa: SIM115  # closed by __exit__
+
+    def noting(self, frames: Iterable[list[FaceSample]]) -> Iterator[list[FaceSample]]:
+        """The same frames, with their boxes noted on the way."""
+        for faces in frames:
+            if self._file is not None:
+                for f in faces:
+                    self._file.write(_RECORD.pack(f.frame_idx, f.track, *f.box))
+            yield faces
+
+    def by_frame(self) -> Iterator[tuple[int, list[Box]]]:
+        """(frame_idx, boxes) of the frames that have any, in order."""
+        for index, found in groupby(self._records(), key=lambda r: r[0]):
+            yield index, [(r[1], (r[2], r[3], r[4], r[5])) for r in found]
+
+    def _records(self) -> Iterator[tuple[int, int, float, float, float, float]]:
+        assert self._file is not None
+        self._file.seek(0)
+        while chunk := self._file.read(_RECORD.size * 1024):
+            yield from _RECORD.iter_unpack(chunk)
+
+    def __enter__(self) -> BoxLog:
+        return self
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class NearestRows:
+    """The timeline's rows around a moving time: only those within a step of it are in memory."""
+
+    def __init__(self, timeline: Path, step_s: float):
+        self._file = pq.ParquetFile(timeline)
+        self._rows = (row for batch in self._file.iter_batches(512) for row in batch.to_pylist())
+        self._near: deque[dict[str, Any]] = deque()
+        self._step_s = step_s
+        self._next = next(self._rows, None)
+
+    def at(self, time_s: float) -> dict[int, dict[str, Any]]:
+        """By track, its nearest row within a step; times must not fall from call to call."""
+        while self._next is not None and self._next["time_s"] <= time_s + self._step_s:
+            self._near.append(self._next)
+            self._next = next(self._rows, None)
+        while self._near and self._near[0]["time_s"] < time_s - self._step_s:
+            self._near.popleft()
+        return {r["track"]: r for r in sorted(self._near, key=lambda r: -abs(r["time_s"] - time_s))}
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Painter:
+    """Draws one frame after another.
+
+    Args:
+        size: of the video as shown, (width, height).
+    """
+
+    def __init__(self, run: Run, size: tuple[int, int]):
+        self._models, self._columns = run.models, model_columns(run.models)
+        longer = max(size)
+        scale = min(max(longer, MIN_SIDE), MAX_SIDE) / longer
+        self._width, self._height = (max(2, round(s * scale / 2) * 2) for s in size)
+        self._scale = self._width / size[0], self._height / size[1]
+        self._font = cast(ImageFont.FreeTypeFont, ImageFont.load_default(max(15, max(self._width, self._height) // 50)))
+        self._line_px = round(1.35 * self._font.size)
+        self._caption = _wrapped(caption_of(run), self._font, self._width - 16)
+        strip = len(self._caption) * self._line_px + 12
+        self.size = self._width, self._height + strip + strip % 2
+
+    def paint(self, image: np.ndarray, boxes: list[Box], rows: dict[int, dict[str, Any]]) -> Image.Image:
+        """[H, W, 3] uint8 with its boxes; the caption stands below the picture."""
+        canvas = Image.new("RGB", self.size, BEHIND)
+        canvas.paste(Image.fromarray(image).resize((self._width, self._height), Image.Resampling.BICUBIC))
+        draw = ImageDraw.Draw(canvas)
+        for track, box in boxes:
+            words = [f"track {track}", *self._words(rows[track])] if track in rows else [f"track {track}"]
+            self._face(draw, box, words, COLORS[track % len(COLORS)])
+        draw.text(
+            (8, self._height + 6), "\n".join(self._caption), SOFT, self._font, spacing=self._line_px - self._font.size
+        )
+        return canvas
+
+    def _words(self, row: dict[str, Any]) -> list[str]:
+        found = []
+        for name, spec in self._models.items():
+            names, prefix = self._columns[name], f"{name}: " if len(self._models) > 1 else ""
+            if names.label is not None and names.confidence is not None:
+                found.append(f"{prefix}{row[names.label]} {page.percent(row[names.confidence])}")
+            elif spec.kind == "dimensional":
+                pairs = list(zip(spec.names, names.values, strict=True))[:MAX_TARGETS]
+                # pillow's own font has no minus sign
+                found += [f"{prefix}{t} {page.number(row[c]).replace('−', '-')}" for t, c in pairs]
+        return found
+
+    def _face(self, draw: ImageDraw.ImageDraw, box: tuple[float, ...], words: list[str], color: str) -> None:
+        (sx, sy), pad = self._scale, 5
+        x0, y0, x1, y1 = box[0] * sx, box[1] * sy, box[2] * sx, box[3] * sy
+        draw.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=color, width=3)
+        wide = max(self._font.getlength(w) for w in words) + 2 * pad
+        high = len(words) * self._line_px + 2 * pad
+        left, top = self._place((x0, y0, x1, y1), wide, high)
+        draw.rectangle((left, top, left + wide, top + high), fill=BEHIND, outline=color)
+        for k, text in enumerate(words):
+            draw.text((left + pad, top + pad + k * self._line_px), text, INK, self._font)
+
+    def _place(self, box: tuple[float, float, float, float], wide: float, high: float) -> tuple[float, float]:
+        """Left and top of the words: above the face, below it, beside it, or else on it."""
+        x0, y0, x1, y1 = box
+        left, top = min(max(x0, 0), max(self._width - wide, 0)), min(max(y0, 0), max(self._height - high, 0))
+        if y0 >= high:
+            return left, y0 - high
+        if y1 + high <= self._height:
+            return left, y1
+        if x1 + wide <= self._width:
+            return x1, top
+        return (x0 - wide, top) if x0 >= wide else (left, top)
+
+
+def caption_of(run: Run) -> str:
+    """What a viewer who has the video alone must know."""
+    said = {n: s for n, s in run.models.items() if s.kind != "traits"}
+    if not said:
+        return "faces followed by mien"
+    drawn = [n for n in said if n in run.drawn]
+    stand_in = run.config.source == "detect"
+    other = [n for n, s in said.items() if mismatch(s, run.contract, stand_in=stand_in)]
+    return (
+        f"{subject_of(said.values())}, estimated by {', '.join(said)}; not what a person feels"
+        + (f". Trained only on drawn faces, so it means nothing on people: {', '.join(drawn)}" if drawn else "")
+        + (f". Crops differ from those in training: {', '.join(other)}" if other else "")
+    )
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) > width and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def annotate(run: Run, boxes: BoxLog, out: Path, progress: Progress | None = None) -> None:
+    """Writes ``annotated.mp4``, without sound, under its name only when complete.
+
+    Args:
+        boxes: what the first pass noted.
+        out: folder with the timeline.
+        progress: called with the number of frames read in both passes.
+
+    Raises:
+        UserError: the video can no longer be read.
+    """
+    part, rows = out / "annotated.part", NearestRows(out / "timeline.parquet", run.config.rows_s)
+    painter = Painter(run, (run.video.width, run.video.height))
+    try:
+        _write(part, painter, _painted(run, painter, boxes, rows, progress), run)
+        part.replace(out / "annotated.mp4")
+    except VideoError as error:
+        raise UserError(f"{run.video.path} could be read once, but not again for annotated.mp4: {error}") from None
+    finally:
+        rows.close()
+        part.unlink(missing_ok=True)
+
+
+def _painted(
+    run: Run, painter: Painter, boxes: BoxLog, rows: NearestRows, progress: Progress | None
+) -> Iterator[tuple[float, Image.Image]]:
+    """(time_s, picture) of every frame."""
+    noted = boxes.by_frame()
+    upcoming = next(noted, None)
+    for count, frame in enumerate(read_frames(run.video.path), 1):
+        found: list[Box] = []
+        if upcoming is not None and upcoming[0] == frame.index:
+            found, upcoming = upcoming[1], next(noted, None)
+        yield frame.time_s, painter.paint(frame.image, found, rows.at(frame.time_s))
+        if progress is not None:
+            progress(run.num_frames + count)
+
+
+def _write(path: Path, painter: Painter, pictures: Iterator[tuple[float, Image.Image]], run: Run) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        # The signature of drawn videos stays: models must go on saying that they saw drawn faces only.
+        container.metadata["comment"] = f"{'mien synth, ' if run.video.origin == 'drawn' else ''}annotated by mien"
+        stream = container.add_stream("libx264", rate=max(1, round(run.video.fps)), options={"preset": "veryfast"})
+        stream.width, stream.height = painter.size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = TIME_BASE
+        for time_s, picture in pictures:
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            frame.pts, frame.time_base = round(time_s / TIME_BASE), TIME_BASE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

@@ -1,0 +1,65 @@
+"""The faces of a video as the models know them from shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+
+from mien.contract import CropContract, Store
+from mien.faces.faces import FaceSample, stream_faces
+from mien.faces.options import PrepareConfig
+
+Progress = Callable[[int], None]
+"""Called with the number of frames read so far."""
+
+
+def through_store(crop: np.ndarray, store: Store) -> np.ndarray:
+    """The crop ``[S, S, 1 or 3]`` uint8 as shards would give it back: through a JPEG of the contract's quality.
+
+    Models are trained and evaluated on such pixels.
+    """
+    space, subsampling = ("GRAY", "Gray") if crop.shape[-1] == 1 else ("RGB", store.subsampling)
+    data = simplejpeg.encode_jpeg(np.ascontiguousarray(crop), store.quality, space, subsampling)
+    return simplejpeg.decode_jpeg(data, space)
+
+
+class CropStream(Iterator[list[FaceSample]]):
+    """One list of faces per frame, with `num_frames` counted. A context manager.
+
+    Args:
+        contract: how to crop.
+        boxes: the CSV of a contract with detector "given".
+
+    Raises:
+        VideoError: the video has no frame to give (the first one is read here).
+    """
+
+    def __init__(self, path: Path, contract: CropContract, boxes: str | None = None, progress: Progress | None = None):
+        self._faces = stream_faces(path, PrepareConfig(contract, boxes=boxes))
+        self._store, self._progress = contract.store, progress
+        self.num_frames = 0
+        first = [faces for faces in [next(self._faces, None)] if faces is not None]
+        self._rest = chain(first, self._faces)
+
+    @property
+    def problem(self) -> str:
+        """After the last frame: what of the video could not be read, "" when all could."""
+        return self._faces.problem
+
+    def __next__(self) -> list[FaceSample]:
+        faces = next(self._rest)
+        self.num_frames += 1
+        if self._progress is not None:
+            self._progress(self.num_frames)
+        return [replace(f, crop=through_store(f.crop, self._store)) for f in faces]
+
+    def __enter__(self) -> CropStream:
+        return self
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        self._faces.close()

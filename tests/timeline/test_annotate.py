@@ -1,0 +1,61 @@
+"""`annotated.mp4`: `pytest tests/timeline/test_annotate.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mien.timeline import PredictConfig, predict_video
+from mien.timeline.annotate import BoxLog, NearestRows
+from tests.timeline.helpers import BOXED, classifier, every, face, write_boxes, write_video
+
+
+def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
+    times = [*every(0.1, 6), *(0.55 + 0.05 * k for k in range(8))]
+    video = write_video(tmp_path / "v.mp4", times, size=96)
+    # the face jumps from the left to the right between two rows: the box is the frame's own, not one in between
+    marks = [(t, 0, (5, 20, 35, 60) if t < 0.3 else (55, 20, 85, 60)) for t in times]
+    boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", marks)
+    config, seen = PredictConfig(boxes=str(boxes), annotate=True), []
+    model = classifier(contract=BOXED, training_data="drawn")
+    predict_video(video, {"m": model}, tmp_path / "o", config, progress=seen.append)
+    assert seen == list(range(1, 2 * len(times) + 1))
+    assert not (tmp_path / "o" / "annotated.part").exists()
+    with av.open(str(tmp_path / "o" / "annotated.mp4")) as container:
+        frames = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    np.testing.assert_allclose([t for t, _ in frames], times, atol=2e-3)
+    scale = 640 / 96
+    for time_s, image in frames:
+        assert image.shape[1] == 640
+        assert image.shape[0] > 640  # the caption stands below the picture
+        left, right = (off_line(image[round(50 * scale)], round(x * scale)) for x in (5, 85))
+        near, far = (left, right) if time_s is not None and time_s < 0.29 else (right, left)
+        assert near < 40 < far
+
+
+def off_line(row: np.ndarray, x: int) -> int:
+    """How far the pixels around `x` are from the colour of track 0 (tracks are smoothed a little, so not only those at `x`)."""
+    return int(np.abs(row[x - 12 : x + 13].astype(int) - (0x44, 0x77, 0xAA)).max(1).min())
+
+
+def test_rows_are_read_as_they_are_needed(tmp_path: Path):
+    rows = [{"time_s": 0.25 * k, "track": t, "x": 10 * k + t} for k in range(2000) for t in (0, 1)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet", row_group_size=100)
+    near = NearestRows(tmp_path / "t.parquet", 0.25)
+    for k in range(1, 1999):
+        assert {t: r["x"] for t, r in near.at(0.25 * k + 0.1).items()} == {0: 10 * k, 1: 10 * k + 1}
+        assert len(near._near) <= 8
+    assert near.at(1000.0) == {}
+    near.close()
+
+
+def test_boxes_come_back_frame_by_frame():
+    frames = [[face(0.0, 3, frame_idx=0), face(0.0, 4, frame_idx=0)], [], [face(0.2, 3, frame_idx=2)]]
+    with BoxLog(True) as log:
+        assert list(log.noting(frames)) == frames
+        box = (10.0, 10.0, 110.0, 90.0)
+        assert list(log.by_frame()) == [(0, [(3, box), (4, box)]), (2, [(3, box)])]
