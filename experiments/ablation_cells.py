@@ -76,7 +76,7 @@ class Job:
     def do(self, out: Path) -> dict[str, Any]:
         """Runs a job to its end, or goes on with it; returns what is kept in done.json."""
         from mien.data.shards import Shards
-        from mien.models import load_folder
+        from mien.models import load
         from mien.recipes.finetune import FinetuneData, finetune
         from mien.recipes.pretrain import pretrain
         from mien.scoring.evaluation import evaluate
@@ -85,11 +85,11 @@ class Job:
         recipe = recipe_of(start, self.seed)
         if self.kind == "pretrain":
             model = pretrain(recipe, [shards], run, "cpu", fraction=start.data)
-            return load_folder(model).provenance.metrics
+            return load(model).provenance.metrics
         data = FinetuneData(shards, label_fraction=self.variant.labels)
         init = str(folder(self.needs, out) / "run") if self.needs else None
         finetune(classify_recipe(self.variant, self.seed), data, run, init, recipe.method.encoder, SIZE, "cpu")
-        result = evaluate(load_folder(run), Shards(shards), run / "evaluation")
+        result = evaluate(load(run), Shards(shards), run / "evaluation")
         return {"uar": result["uar"], "war": result["war"]}
 
 

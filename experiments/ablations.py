@@ -1,7 +1,7 @@
 """The small ablations of SVFAP and MAE-DFER on drawn faces with micro models: one script, resumable, one table.
 
-    python experiments/ablations.py --out runs/ablations --hours 3         runs what is missing, rewrites docs/ablations.md as it goes
-    python experiments/ablations.py --out runs/ablations --table-only      rewrites the table from what is there
+    python experiments/ablations.py --out runs/ablations --hours 3  runs what is missing, rewrites docs/ablations.md as it goes
+    python experiments/ablations.py --out runs/ablations --table-only     rewrites the table from what is there
 
 A cell is one variant with one seed: a pre-training run (shared by all variants that start from it) and a fine-tuning run,
 each in its own folder and on one thread. Ctrl-C saves what is running; the same command goes on. All variants have their first

@@ -80,7 +80,7 @@ class Pretrain:
         return f"pretrain-{self.start}/{self.seed}"
 
     def do(self, out: Path) -> dict[str, Any]:
-        from mien.models import load_folder
+        from mien.models import load
         from mien.recipes.finetune import FinetuneData, finetune
         from mien.recipes.pretrain import RECIPES, pretrain
 
@@ -106,7 +106,7 @@ class Pretrain:
             replace(recipe, train=train, optim=optim, method=method),
             [Path(p) for p in self.data.pretrain], run, "cpu", by_length=self.data.table == "real",
         )  # fmt: skip
-        return load_folder(run).provenance.metrics
+        return load(run).provenance.metrics
 
 
 def grey(method: Any) -> Any:
@@ -170,10 +170,10 @@ class Probe:
 
     def do(self, out: Path) -> dict[str, Any]:
         from mien.data.shards import Shards
-        from mien.models import load_folder
+        from mien.models import load
 
         shards = Shards(self.data.by_name[self.on])
-        model: Any = load_folder(folder(self.needs, out) / "run").model
+        model: Any = load(folder(self.needs, out) / "run").module
         frames = PROBE_FRAMES if self.data.table == "drawn" else 1
         return probe(model, shards, frames)
 
@@ -260,14 +260,14 @@ class Finetune:
         import pyarrow.parquet as pq
 
         from mien.data.shards import Shards
-        from mien.models import load_folder
+        from mien.models import load
         from mien.recipes.finetune import FinetuneData, finetune
         from mien.scoring.evaluation import evaluate
 
         run, shards = folder(self, out) / "run", Path(self.data.by_name[self.on])
         recipe = classify(self.seed, FINETUNE_STEPS, self.pool, self.frozen_stages, self.size)
         finetune(recipe, FinetuneData(shards), run, str(folder(self.needs, out) / "run"), None, SIZE, "cpu")
-        evaluate(load_folder(run), Shards(shards), run / "evaluation")
+        evaluate(load(run), Shards(shards), run / "evaluation")
         table = pq.read_table(run / "evaluation" / "predictions.parquet").to_pydict()
         return {"counts": by_person(*(np.array(table[c], dtype=str) for c in ("label", "predicted", "subject")))}
 
@@ -349,8 +349,8 @@ def document(data: Data, out: Path) -> str:
     jobs, costs = all_cells(data), spent(out)
     finished = sum(done(j, out) for j in jobs)
     lines = [
-        f"Written by `experiments/contrawarping.py {data.table}` on {date.today()}: {finished} of {len(jobs)} cells are finished, "
-        f"{sum(costs.values()) / 60:.0f} minutes of one thread. ResNet-18 of reduced width, {SIZE} pixels, "
+        f"Written by `experiments/contrawarping.py {data.table}` on {date.today()}: {finished} of {len(jobs)} cells are "
+        f"finished, {sum(costs.values()) / 60:.0f} minutes of one thread. ResNet-18 of reduced width, {SIZE} pixels, "
         f"{PRETRAIN_STEPS} steps of {PRETRAIN_BATCH} faces. UAR in %; "
         "intervals resample test people and, where several are finished, seeds.",
         "",

@@ -204,7 +204,7 @@ def run(options: Options) -> dict[str, Any]:
     )
     folder = options.out / f"run-{options.seed}"
     path = pretrain(replace(recipe, train=train), [shards], folder, "cpu", SPLIT)
-    model = load(path)
+    model = load(path).module
     assert isinstance(model, LiRA)
     data = sentences(Shards(shards))
     return {

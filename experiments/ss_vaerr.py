@@ -79,7 +79,7 @@ class Pretext:
         return f"pretrain-{self.start}/{self.seed}"
 
     def do(self, out: Path) -> dict[str, Any]:
-        from mien.models import load_folder
+        from mien.models import load
         from mien.recipes.pretrain import RECIPES, pretrain
 
         recipe, steps = PRETRAIN[self.start]
@@ -87,7 +87,7 @@ class Pretext:
         train = replace(
             found.train, steps=steps, seed=self.seed, workers=0, save_every_s=60.0, log_every=25, evaluate_every=10**6
         )
-        return load_folder(
+        return load(
             pretrain(replace(found, train=train), [out / "shards"], folder(self, out) / "run", "cpu")
         ).provenance.metrics
 
@@ -113,7 +113,7 @@ class Cell:
     def do(self, out: Path) -> dict[str, Any]:
         from mien.data.shards import Shards
         from mien.encoders.lip_reading import lip_reading_micro
-        from mien.models import load_folder
+        from mien.models import load
         from mien.recipes.finetune import finetune
         from mien.recipes.supervised import FinetuneData
         from mien.scoring.evaluation import evaluate
@@ -121,7 +121,7 @@ class Cell:
         run, shards = folder(self, out) / "run", out / "shards"
         init = str(folder(self.needs, out) / "run") if self.needs else None
         finetune(recipe_of(self), FinetuneData(shards), run, init, lip_reading_micro(), SIZE, "cpu", "sequence-micro")
-        result = evaluate(load_folder(run), Shards(shards), run / "evaluation")
+        result = evaluate(load(run), Shards(shards), run / "evaluation")
         return {name: result["per_target"][name]["ccc"] for name in TARGETS}
 
 
@@ -267,8 +267,8 @@ def section(table: Table, out: Path, minutes: float, workers: int) -> str:
     seconds = sum(costs.get(j.name, 0.0) for j in jobs(table))
     finished = sum(done(c, out) for c in cells)
     note = (
-        f"Written on {date.today()} by `python experiments/ss_vaerr.py --table {table} --minutes {minutes:g} --workers {workers}`: "
-        f"{finished} of {len(cells)} cells are finished, in {seconds / 60:.0f} minutes of processor time. "
+        f"Written on {date.today()} by `python experiments/ss_vaerr.py --table {table} --minutes {minutes:g} --workers "
+        f"{workers}`: {finished} of {len(cells)} cells are finished, in {seconds / 60:.0f} minutes of processor time. "
         "An asterisk: the interval of the difference does not hold zero."
     )
     return "\n".join([note, "", *lines_of(table, out)])

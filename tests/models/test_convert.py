@@ -21,11 +21,11 @@ from mien.data.labels import LabelSpec
 from mien.encoders.vit import ViTConfig
 from mien.errors import UserError
 from mien.methods.masked import MaskedConfig
-from mien.models import load_folder
+from mien.models import load
 from mien.models.convert import config_and_weights, convert_official, official_state
 from mien.models.convert_file import read_state
 from mien.models.convert_options import CONVOLUTIONAL, LABELS, PUBLISHED, ConvertOptions
-from mien.models.folder import ModelFolder, Provenance, save_model
+from mien.models.folder import Model, Provenance, save_model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.verbs.convert import Labels, Name
@@ -79,7 +79,7 @@ def test_names_and_shapes_go_there_and_back(name: str, tensors: tuple[int, int],
         with torch.device("meta"):
             model = config.build()
         model.load_state_dict(weights, assign=True)
-        back = official_state(ModelFolder(model, config, Provenance(), Path("ours"), ""))
+        back = official_state(Model(model, config, Provenance(), Path("ours"), ""))
         assert set(back) == set(state)
         # The same number in the same place: first elements, since all elements of a stand-in are one.
         assert all(back[k].shape == v.shape and back[k].view(-1)[:1] == v.flatten()[:1] for k, v in state.items())
@@ -119,7 +119,7 @@ def test_round_trip_of_files_is_bit_identical(kind: str, files: dict[str, Path],
 
 
 def test_a_classifier_knows_its_labels(files: dict[str, Path]):
-    folder = load_folder(files["classifier folder"])
+    folder = load(files["classifier folder"])
     spec = folder.config.spec
     assert spec.names == ("happy", "sad", "neutral", "anger", "surprise", "disgust", "fear")
     assert (spec.num_frames, spec.stride, spec.views, spec.size) == (16, 4, 2, 160)
@@ -135,7 +135,7 @@ def test_a_classifier_knows_its_labels(files: dict[str, Path]):
 
 
 def test_a_pretraining_model_decodes_in_region_order(files: dict[str, Path]):
-    folder = load_folder(files["pretraining folder"])
+    folder = load(files["pretraining folder"])
     assert folder.config.decoder_order == "region"
     assert [c.verified for c in folder.provenance.contracts] == [False]
     assert folder.provenance.frame_period_s == 1 / 25  # VoxCeleb2
@@ -460,12 +460,12 @@ def test_options_that_do_not_go_together(words: str, says: str, capsys: pytest.C
 
 def test_the_encoder_of_a_converted_model_starts_a_classifier(files: dict[str, Path]):
     """What `mien finetune --init` does with it: a strict load into a classifier of the user's own labels."""
-    folder = load_folder(files["pretraining folder"])
+    folder = load(files["pretraining folder"])
     encoder = folder.config.encoder
     task = ClassifyConfig(spec=LabelSpec(names=("a", "b")), encoder=encoder, pool=encoder.pools[0])
     with torch.device("meta"):
         model = task.build()
-    assert isinstance(folder.model.encoder, torch.nn.Module)
-    model.encoder.load_state_dict(folder.model.encoder.state_dict(), assign=True)
+    assert isinstance(folder.module.encoder, torch.nn.Module)
+    model.encoder.load_state_dict(folder.module.encoder.state_dict(), assign=True)
     expected = official.filled("encoder.blocks.15.mlp.fc2.weight", (256, 1024))
     assert torch.equal(model.encoder.state_dict()["blocks.15.mlp.fc2.weight"], expected)

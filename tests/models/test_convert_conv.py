@@ -16,7 +16,7 @@ from mien.encoders.resnet import ResNetConfig
 from mien.encoders.vit import ViTConfig
 from mien.errors import UserError
 from mien.methods.simsiam import SimSiamConfig
-from mien.models import load_folder
+from mien.models import load
 from mien.models.convert import config_and_weights
 from mien.models.convert_options import ConvertOptions
 from mien.models.folder import Provenance, save_model
@@ -180,13 +180,13 @@ def test_the_encoder_of_a_converted_file_starts_a_classifier(tmp_path: Path):
     state = filled(torchvision(18))
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "theirs.pth")
     assert run(["convert", str(tmp_path / "theirs.pth"), "--as", "resnet18", "--out", str(tmp_path / "ours")]) == 0
-    folder = load_folder(tmp_path / "ours")
+    folder = load(tmp_path / "ours")
     assert folder.config.size == 224
     assert "encoder without a head" in (tmp_path / "ours" / "README.md").read_text()
     start = start_from(str(tmp_path / "ours"), None, 96)
     assert (start.encoder, start.size, start.pixels["mean"]) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
     task = ClassifyConfig(LabelSpec(("a", "b"), num_frames=2, size=64), folder.config.encoder, pool="tokens").build()
-    encoder: Any = folder.model.encoder
+    encoder: Any = folder.module.encoder
     task.encoder.load_state_dict(encoder.state_dict(), strict=True)
     assert torch.equal(task.encoder.state_dict()["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
 

@@ -15,7 +15,7 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
 from mien.methods.svfap import SVFAPConfig
-from mien.models import Provenance, load_folder, model_hash, save_model
+from mien.models import Provenance, load, model_hash, save_model
 from mien.models.card import model_card
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
@@ -39,13 +39,13 @@ def test_round_trip(config, tmp_path):
     model = config.build()
     save_model(tmp_path / "run" / "model", model, config, PROVENANCE)
     for place in (tmp_path / "run" / "model", tmp_path / "run"):  # a model folder and a run folder alike
-        folder = load_folder(place)
+        folder = load(place)
         assert folder.config == config
         assert folder.provenance == PROVENANCE
-        assert not folder.model.training
+        assert not folder.module.training
         assert all(
             torch.equal(a, b)
-            for a, b in zip(folder.model.state_dict().values(), model.state_dict().values(), strict=True)
+            for a, b in zip(folder.module.state_dict().values(), model.state_dict().values(), strict=True)
         )
     assert folder.hash == model_hash(tmp_path / "run")
 

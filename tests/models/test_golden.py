@@ -27,7 +27,7 @@ def converted(folder: Path, name: str, shapes: official.Shapes) -> Any:
     official.checkpoint(folder / "theirs.pth", shapes, args=Namespace(model=name), epoch=99)
     assert run(["convert", str(folder / "theirs.pth"), "--as", name, "--out", str(folder / "ours")]) == 0
     (folder / "theirs.pth").unlink()
-    model = mien.load(folder / "ours")
+    model = mien.load(folder / "ours").module
     (folder / "ours" / "model.safetensors").unlink()
     return model
 

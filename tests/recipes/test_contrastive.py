@@ -19,7 +19,7 @@ from mien.errors import UserError
 from mien.methods.byol import BYOLConfig
 from mien.methods.contrawarping import ContraWarpingConfig
 from mien.methods.dino import DINOConfig
-from mien.models import load_folder
+from mien.models import load
 from mien.recipes import contrastive, monitors
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.pretrain import pretrain
@@ -63,7 +63,7 @@ def test_a_run_that_was_killed_goes_on_to_the_bit(recipe, shards: Path, tmp_path
     pretrain(recipe, [shards], cut, "cpu")
     assert [*log(cut, "loss")] == [4, 5, 6]
     assert {k: v for k, v in log(whole, "loss").items() if k > 3} == log(cut, "loss")
-    states = [load_folder(out).model.state_dict() for out in (whole, cut)]
+    states = [load(out).module.state_dict() for out in (whole, cut)]
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     names = ("held_out_loss", "feature_std", "projection_std", "effective_rank")
     assert all(set(log(whole, name)) == {3, 6} for name in names)
@@ -73,7 +73,7 @@ def test_pretraining_starts_from_the_encoder_of_a_model(shards: Path, tmp_path: 
     first = pretrain(replace(BYOL, train=replace(TRAIN, steps=2)), [shards], tmp_path / "a", "cpu")
     still = replace(WARPING, optim=replace(OPTIM, lr=0.0), train=replace(TRAIN, steps=1))
     second = pretrain(still, [shards], tmp_path / "b", "cpu", init=str(first))
-    old, new = load_folder(first), load_folder(second)
+    old, new = load(first), load(second)
     weights: list[Any] = [dict(m.model.encoder.named_parameters()) for m in (old, new)]  # type: ignore[union-attr]
     assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
     assert new.provenance.init == old.hash
@@ -89,9 +89,9 @@ def test_subjects_can_be_recognised_and_pretraining_starts_there(shards: Path, t
     small = ["--steps", "2", "--batch-size", "4", "--workers", "0", "--device", "cpu", "--num-frames", "1"]
     args = ["--init", str(tmp_path / "a"), "--data", str(shards), "--target", "subject", "--out", str(tmp_path / "b")]
     assert run(["finetune", "classify", *args, *small]) == 0
-    assert load_folder(tmp_path / "b").config.spec.names == ("s0", "s1", "s2")
+    assert load(tmp_path / "b").config.spec.names == ("s0", "s1", "s2")
     pretrain(replace(WARPING, train=replace(TRAIN, steps=1)), [shards], tmp_path / "c", "cpu", init=str(tmp_path / "b"))
-    assert load_folder(tmp_path / "c").provenance.init == load_folder(tmp_path / "b").hash
+    assert load(tmp_path / "c").provenance.init == load(tmp_path / "b").hash
 
 
 def watch(learner: Any, shards: Path) -> Callable[[], dict[str, float]]:

@@ -16,7 +16,7 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
-from mien.models import load_folder
+from mien.models import load
 from mien.recipes.folds import Init, finetune_folds
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe, single_frames
@@ -116,7 +116,7 @@ def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
     record = read_record(tmp_path / "shards")
     assert record is not None
     model = tmp_path / "run/fold_1/strict"
-    assert load_folder(model).config.spec.per == PROTOCOLS[case.protocol].per
+    assert load(model).config.spec.per == PROTOCOLS[case.protocol].per
     words = ["evaluate", str(model), "--data", str(tmp_path / "shards"), "--protocol", case.protocol, "--device", "cpu"]
     assert run([*words, "--out", str(tmp_path / "again")]) == 0
     again = json.loads((tmp_path / "again/evaluation.json").read_text())

@@ -18,7 +18,7 @@ from mien.errors import UserError
 from mien.methods.byol import BYOLConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
-from mien.models import Provenance, load_folder, save_model
+from mien.models import Provenance, load, save_model
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.pretrain import data_fraction, frame_period_s, lengths, pretrain
 from mien.timeline.strips import clips_of_video
@@ -52,7 +52,7 @@ def test_parts_are_nested_and_depend_on_the_seed_alone(shards: Path):
 
 
 def test_a_run_records_its_part_and_the_frame_period(tmp_path: Path, shards: Path):
-    folder = load_folder(pretrain(RECIPE, [shards], tmp_path / "half", "cpu", fraction=0.5))
+    folder = load(pretrain(RECIPE, [shards], tmp_path / "half", "cpu", fraction=0.5))
     resolved = json.loads((tmp_path / "half" / "experiment.json").read_text())["resolved"]
     assert (resolved["data"]["clips"], resolved["data"]["data_fraction"]) == (4, 0.5)  # nine clips are for training
     assert folder.provenance.frame_period_s == pytest.approx(1 / 25)
@@ -84,8 +84,8 @@ def test_a_model_of_the_same_method_goes_on_whole(method: Any, tmp_path: Path, s
     recipe = PretrainRecipe(
         "test", replace(method, decoder_order="raster") if method is REGIONS else method, still, STILL
     )
-    after = load_folder(pretrain(recipe, [shards], tmp_path / "after", "cpu", init=str(before)))
-    old, new = dict(load_folder(before).model.named_parameters()), dict(after.model.named_parameters())
+    after = load(pretrain(recipe, [shards], tmp_path / "after", "cpu", init=str(before)))
+    old, new = dict(load(before).module.named_parameters()), dict(after.module.named_parameters())
     moved = {name for name in old if not torch.allclose(old[name], new[name], atol=1e-6)}
     assert not moved
     assert after.config == method
@@ -100,8 +100,8 @@ def test_a_model_of_another_shape_lends_its_encoder(tmp_path: Path, shards: Path
     deeper = replace(
         RECIPE, method=replace(METHOD, decoder_depth=2), optim=OptimConfig(lr=0.0, min_lr=0.0), train=STILL
     )
-    after = load_folder(pretrain(deeper, [shards], tmp_path / "after", "cpu", init=str(before)))
-    old, new = (dict(f.model.encoder.named_parameters()) for f in (load_folder(before), after))  # type: ignore[union-attr]
+    after = load(pretrain(deeper, [shards], tmp_path / "after", "cpu", init=str(before)))
+    old, new = (dict(f.module.encoder.named_parameters()) for f in (load(before), after))  # type: ignore[union-attr]
     assert all(torch.equal(old[name], new[name]) for name in old)
     assert "everything else is new" in capsys.readouterr().out
 

@@ -20,7 +20,7 @@ from mien.data.sampling import test_indices as view_indices
 from mien.data.shards import Shards
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods.svfap import SVFAPConfig
-from mien.models import Provenance, load_folder, save_model
+from mien.models import Provenance, load, save_model
 from mien.recipes.embed import draw_tsne, groups_of, tsne
 from mien.tasks.classify import ClassifyConfig
 from mien.verbs.main import run
@@ -85,8 +85,8 @@ def test_features_of_a_classifier_are_what_its_head_sees(tmp_path: Path, shards:
     assert table.column_names == ["clip_id", "source", "track", "subject", "split", "label", "feature"]
     assert table.schema.field("feature").type == pa.list_(pa.float32())
     assert table["clip_id"].to_pylist() == [f"clip{i}.mp4/0/0" for i in range(12)]
-    folder, data = load_folder(model), Shards(shards)
-    loaded: Any = folder.model
+    folder, data = load(model), Shards(shards)
+    loaded: Any = folder.module
     for row in (0, 7):
         with torch.inference_mode():
             views = [loaded.features(clip(data, folder.config.spec, row, v)) for v in (0, 1)]
@@ -103,7 +103,7 @@ def test_features_of_a_pretraining_model_are_the_mean_of_its_tokens(tmp_path: Pa
     assert run(["embed", str(shards), *arguments]) == 0
     table = pq.read_table(out / "features.parquet")
     assert table["clip_id"].to_pylist() == ["clip9.mp4/0/0", "clip10.mp4/0/0", "clip11.mp4/0/0"]
-    loaded: Any = load_folder(model).model
+    loaded: Any = load(model).module
     spec = LabelSpec(())
     with torch.inference_mode():
         views = [loaded.encode(clip(Shards(shards), spec, 9, v)).mean(1) for v in (0, 1)]

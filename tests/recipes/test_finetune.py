@@ -17,12 +17,13 @@ from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
 from mien.methods.svfap import SVFAPConfig
-from mien.models import load_folder
+from mien.models import load
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.finetune import finetune
 from mien.recipes.pretrain import RECIPES, pretrain, training_rows
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData
-from mien.scoring.evaluation import Scoring, evaluate
+from mien.scoring.evaluation import evaluate
+from mien.scoring.options import Scoring
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from tests.conftest import write_shards
@@ -55,7 +56,7 @@ def pretrained(motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_motion_is_learned_from_scratch_and_scored(motion, tmp_path):
     """Each frame alone is the same in both classes: only the order of frames tells them apart."""
     model = finetune(PLAIN, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
-    folder = load_folder(model)
+    folder = load(model)
     assert folder.config.spec.names == ("left", "right")
     assert folder.config.spec.frame_period_s == pytest.approx(0.04)
     assert folder.provenance.training_data == "drawn"
@@ -73,10 +74,10 @@ def test_motion_is_learned_from_scratch_and_scored(motion, tmp_path):
 
 def test_the_encoder_begins_with_the_pre_trained_weights(motion, pretrained, tmp_path):
     frozen = replace(PLAIN, frozen=True, train=replace(PLAIN.train, steps=2))
-    model = load_folder(finetune(frozen, FinetuneData(motion), tmp_path / "run", str(pretrained), device="cpu"))
-    before = load_folder(pretrained)
+    model = load(finetune(frozen, FinetuneData(motion), tmp_path / "run", str(pretrained), device="cpu"))
+    before = load(pretrained)
     assert model.provenance.init == before.hash
-    encoders: list[Any] = [before.model.encoder, model.model.encoder]
+    encoders: list[Any] = [before.module.encoder, model.module.encoder]
     old, new = (encoder.state_dict() for encoder in encoders)
     assert all(np.array_equal(old[k], new[k]) for k in old)
 
@@ -88,7 +89,7 @@ def test_best_is_chosen_on_training_people_only(motion, tmp_path):
     )
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     best = max(r["val_uar"] for r in rows if "val_uar" in r)
-    assert load_folder(model).provenance.metrics["val_uar"] == pytest.approx(best)
+    assert load(model).provenance.metrics["val_uar"] == pytest.approx(best)
 
 
 def test_failed_videos_count_as_errors(motion, tmp_path):
@@ -102,7 +103,7 @@ def test_failed_videos_count_as_errors(motion, tmp_path):
     write_contract(root, Shards(motion).contract)
     short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
     model = finetune(short, FinetuneData(root), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
-    result = evaluate(load_folder(model), Shards(root), tmp_path / "scores")
+    result = evaluate(load(model), Shards(root), tmp_path / "scores")
     assert result["num_videos"] == 12
     assert [f["reason"] for f in result["failed"]] == ["no face found"] * 3
     assert result["failed"][0]["item"] == rows[-3]["clip_id"]
@@ -120,22 +121,20 @@ def test_evaluation_reads_the_split_column_of_the_training(motion, tmp_path):
     write_contract(root, Shards(motion).contract)
     short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
     data = FinetuneData(root, split="fold_2")
-    folder = load_folder(finetune(short, data, tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
+    folder = load(finetune(short, data, tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
     result = evaluate(folder, Shards(root), tmp_path / "scores")
     assert (result["split"], result["num_videos"]) == ("fold_2=test", 36)  # the other way round than the column "split"
 
 
 def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp_path):
     short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
-    folder = load_folder(
-        finetune(short, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
-    )
+    folder = load(finetune(short, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
     shards = Shards(motion)
     shards.contract = replace(shards.contract, geometry=Geometry(crop="box", margin=0.3))
     with pytest.raises(UserError, match="geometry differs"):
         evaluate(folder, shards, tmp_path / "scores")
     assert not (tmp_path / "scores").exists()
-    result = evaluate(folder, shards, tmp_path / "scores", Scoring(allow_mismatch=True))
+    result = evaluate(folder, shards, tmp_path / "scores", Scoring(allow_contract_mismatch=True))
     assert "margin" in result["contract_mismatch"]
 
 
@@ -170,7 +169,7 @@ def test_the_test_split_is_never_pre_trained_on(motion, tmp_path):
 
 
 def test_the_held_out_loss_is_recorded_with_that_of_zeros(pretrained):
-    metrics = load_folder(pretrained).provenance.metrics
+    metrics = load(pretrained).provenance.metrics
     assert metrics["held_out_ratio"] == pytest.approx(metrics["held_out_loss"] / metrics["held_out_zero_loss"])
 
 

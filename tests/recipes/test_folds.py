@@ -18,7 +18,7 @@ from mien.data.select import hold_out
 from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
-from mien.models import load_folder
+from mien.models import load
 from mien.recipes import published
 from mien.recipes.experiment import open_run
 from mien.recipes.finetune import finetune
@@ -98,8 +98,8 @@ def test_strict_never_saw_who_it_was_chosen_on_nor_the_test(finished: Path, fold
     kept, held = hold_out(train, 0.15, 0)
     assert (paper["clips"], strict["clips"]) == (len(train), len(kept))
     assert not set(kept.column("subject")) & set(held.column("subject"))
-    assert load_folder(finished / "fold_1" / "strict").provenance.metrics.keys() == {"val_uar", "val_war"}
-    assert load_folder(finished / "fold_1" / "paper").provenance.metrics == {}
+    assert load(finished / "fold_1" / "strict").provenance.metrics.keys() == {"val_uar", "val_war"}
+    assert load(finished / "fold_1" / "paper").provenance.metrics == {}
 
 
 def test_finished_folds_are_skipped_and_a_lost_one_is_made_again(finished: Path, folded: Path):
@@ -384,9 +384,9 @@ def test_half_a_model_is_not_taken_for_a_finished_run(folded: Path, tmp_path: Pa
     data = FinetuneData(folded, ("label",), split="fold_1")
     arguments = (RECIPE, data, tmp_path / "run", None, ENCODER, 32, "cpu")
     whole = finetune(*arguments)
-    found = load_folder(whole).hash
+    found = load(whole).hash
     (whole / "config.json").unlink()  # it is written last
-    assert load_folder(finetune(*arguments)).hash == found
+    assert load(finetune(*arguments)).hash == found
 
 
 def test_a_test_part_without_numbers_is_found_before_training(tmp_path: Path):

@@ -68,7 +68,7 @@ def test_it_learns_from_its_own_sound_alone(tmp_path):
     other = held_out_ratio(write_talking(tmp_path / "other", False), tmp_path / "control", 60)
     assert own < 0.75
     assert other > 0.95
-    assert isinstance(load(tmp_path / "run" / "model"), LiRA)
+    assert isinstance(load(tmp_path / "run" / "model").module, LiRA)
 
 
 def test_videos_without_sound_are_refused_before_anything_is_written(tmp_path):

@@ -16,7 +16,7 @@ from mien.data.segments import StretchSet, pixel_statistics
 from mien.data.shards import Shards
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.errors import UserError
-from mien.models import load_folder
+from mien.models import load
 from mien.recipes.finetune import finetune, resolve, select_rows, start_from
 from mien.recipes.sequence import TABLE_III, TABLE_IV, SequenceRecipe, clusters, sequence_recola, sequence_sewa
 from mien.recipes.supervised import FinetuneData
@@ -53,7 +53,7 @@ def resolved(recipe: SequenceRecipe, data: FinetuneData) -> SequenceConfig:
 
 def test_it_learns_a_rating_and_is_scored_on_whole_videos(data, tmp_path: Path):
     run = finetune(RECIPE, data, tmp_path / "run", None, TINY, SIDE, "cpu", "sequence").parent
-    folder = load_folder(run)
+    folder = load(run)
     result = evaluate(folder, Shards(data.data), run / "evaluation")
     assert result["num_values"] == 55
     assert result["ccc"] > 0.7
@@ -61,7 +61,7 @@ def test_it_learns_a_rating_and_is_scored_on_whole_videos(data, tmp_path: Path):
     assert list(kept["items"]) == ["test.mp4"]
     assert kept["ccc"]["valence"] == pytest.approx(result["per_target"]["valence"]["ccc"])  # there is one video
     again = finetune(RECIPE, data, tmp_path / "again", None, TINY, SIDE, "cpu", "sequence")
-    assert load_folder(again).hash == folder.hash
+    assert load(again).hash == folder.hash
 
 
 def test_the_models_config_holds_what_was_measured_on_the_training_videos(data):
@@ -108,7 +108,7 @@ def test_tanh_keeps_numbers_within_the_range():
 def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path: Path):
     recipe = replace(RECIPE, delay_s=0.4, train=replace(RECIPE.train, steps=1))
     late = finetune(recipe, data, tmp_path / "late", None, TINY, SIDE, "cpu", "sequence").parent
-    folder, shards = load_folder(late), Shards(data.data)
+    folder, shards = load(late), Shards(data.data)
     evaluate(folder, shards, tmp_path / "late-scores")
     prompt = replace(folder, model=_with_delay(folder, 0.0))
     evaluate(prompt, shards, tmp_path / "prompt-scores")
@@ -120,7 +120,7 @@ def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path
 
 def _with_delay(folder, delay_s: float):
     model = replace(folder.config, delay_s=delay_s).build()
-    model.load_state_dict(folder.model.state_dict())
+    model.load_state_dict(folder.module.state_dict())
     return model.eval()
 
 

@@ -14,7 +14,7 @@ from mien.contract import CropContract, Store
 from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, ShardWriter, write_contract
-from mien.models import ModelFolder, Provenance
+from mien.models import Model, Provenance
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.transforms.augment import Augment
@@ -77,10 +77,10 @@ class Brightness(nn.Module):
         return nn.functional.one_hot(index, count).float() * 0.9 + 0.1 / count
 
 
-def folder_of(spec: LabelSpec, path: Path) -> ModelFolder:
-    """What `load_folder` would give for such a model."""
+def folder_of(spec: LabelSpec, path: Path) -> Model:
+    """What `load` would give for such a model."""
     config = ClassifyConfig(spec) if spec.kind == "categorical" else RegressConfig(spec)
-    return ModelFolder(Brightness(spec).eval(), config, Provenance(), path, "0" * 12)
+    return Model(Brightness(spec).eval(), config, Provenance(), path, "0" * 12)
 
 
 def spec_of(names: tuple[str, ...], **fields: Any) -> LabelSpec:

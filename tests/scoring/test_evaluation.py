@@ -20,9 +20,10 @@ from mien.data.shards import Shards
 from mien.errors import UserError
 from mien.scoring import classification, regression
 from mien.scoring.classification import FrameScoring
-from mien.scoring.evaluation import Scoring, evaluate
+from mien.scoring.evaluation import evaluate
 from mien.scoring.inference import averaged_over, last_before
 from mien.scoring.label_map import LabelMap, read_label_map
+from mien.scoring.options import Scoring
 from mien.verbs.evaluate import show
 from tests.scoring.shards import FAILED, folder_of, spec_of, write_grey
 
@@ -119,8 +120,8 @@ def test_a_regressor_per_frame_sees_the_rate_that_it_was_trained_at(tmp_path: Pa
         ("arousal",), kind="dimensional", per="frame", range=(0.0, 1.0), num_frames=4, frame_period_s=period_s
     )
     folder, seen = folder_of(spec, tmp_path), []
-    whole = folder.model.predict
-    folder.model.predict = lambda clip: seen.append(len(clip)) or whole(clip)  # pyright: ignore
+    whole = folder.module.predict
+    folder.module.predict = lambda clip: seen.append(len(clip)) or whole(clip)  # pyright: ignore
     result = evaluate(folder, shards, tmp_path / "out")
     assert sum(seen) == 2 * windows
     assert result["num_values"] == 40
@@ -161,7 +162,7 @@ def test_a_classifier_per_frame(tmp_path: Path):
     shards = Shards(root)
     spec = spec_of(("dark", "light"), per="frame", target="arousal")
     found = classification.predict_annotated_frames(
-        folder_of(spec, tmp_path).model,
+        folder_of(spec, tmp_path).module,
         spec,
         FrameScoring(("dark", "light")),
         shards,
@@ -172,7 +173,7 @@ def test_a_classifier_per_frame(tmp_path: Path):
     assert len(found.items) == 40
     assert found.predicted.sum() == pytest.approx(20, abs=2)
     swapped = classification.predict_annotated_frames(
-        folder_of(spec, tmp_path).model,
+        folder_of(spec, tmp_path).module,
         spec,
         FrameScoring(("light", "dark")),
         shards,
@@ -222,7 +223,7 @@ def test_another_corpus_is_scored_through_an_explicit_table(tmp_path: Path, caps
     path = tmp_path / "map.json"
     path.write_text(json.dumps(TABLE))
     folder = folder_of(spec_of(CLASSES), tmp_path)
-    result = evaluate(folder, shards, tmp_path / "out", Scoring(label_map=read_label_map(path)))
+    result = evaluate(folder, shards, tmp_path / "out", label_map=read_label_map(path))
     # the clip at 0.5 is neither: the model's second choices are equal, and the first class is taken
     assert result["names"] == ["dark", "light"]
     assert (result["num_videos"], result["left_out"]) == (5, {"dusk": 1})

@@ -15,7 +15,7 @@ from mien.encoders.resnet import ResNetConfig
 from mien.encoders.vit import ViTConfig
 from mien.errors import UserError
 from mien.losses.composite import CompositeLoss, Discrete
-from mien.models import Provenance, load_folder, save_model
+from mien.models import Provenance, load, save_model
 from mien.tasks.sequence import SequenceConfig, SequenceTask
 from mien.transforms.sequence import SequenceAugment
 from tests.encoders.test_conformance import idle
@@ -176,7 +176,7 @@ def test_an_encoder_of_whole_clips_sees_clips_of_its_length():
 def test_it_lives_in_a_model_folder(tmp_path: Path):
     model = built(SMALL, bidirectional=True)
     save_model(tmp_path, model, model.config, Provenance())
-    folder = load_folder(tmp_path)
+    folder = load(tmp_path)
     assert folder.config == model.config
     data = batch(SMALL)["clip"]
-    assert torch.equal(folder.model.predict(data), model.eval().predict(data))  # pyright: ignore[reportCallIssue]
+    assert torch.equal(folder.module.predict(data), model.eval().predict(data))  # pyright: ignore[reportCallIssue]

@@ -37,7 +37,7 @@ from mien.models.convert_options import (
     assumed_crops,
 )
 from mien.models.encoder_only import EncoderOnlyConfig
-from mien.models.folder import ModelFolder, Provenance, load_folder, save_model
+from mien.models.folder import Model, Provenance, load, save_model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 
@@ -206,7 +206,7 @@ def _hint(found: Found, given: str) -> str:
     return ""
 
 
-def official_state(folder: ModelFolder) -> dict[str, Tensor]:
+def official_state(folder: Model) -> dict[str, Tensor]:
     """The tensors of a loaded model folder under the authors' names.
 
     Raises:
@@ -232,7 +232,7 @@ def official_state(folder: ModelFolder) -> dict[str, Tensor]:
             config.pool not in ("fused", "srp"), f"{folder.path}: the published classifiers average tokens of one stage"
         )
         require(config.over_time == "mean", f"{folder.path}: the published classifiers have no block over time")
-    state: dict[str, Tensor] = {official_key(k, pretraining): v for k, v in folder.model.state_dict().items()}
+    state: dict[str, Tensor] = {official_key(k, pretraining): v for k, v in folder.module.state_dict().items()}
     first = {k: v for k, v in state.items() if k == "mask_token"}  # where the published files have it (official.md 3.4)
     return {**first, **state}
 
@@ -245,7 +245,7 @@ def write_official(name: Path | str, file: Path) -> Conversion:
         UserError: no model folder, one that their code cannot hold, or `file` is a folder.
     """
     require(not file.is_dir(), f"{file} is a folder: give a file name such as {file / 'checkpoint.pth'}")
-    folder = load_folder(name)
+    folder = load(name)
     state, notes = official_state(folder), []
     data: dict[str, Any] = {"model": state}
     if isinstance(folder.config.encoder, (ResNetConfig, LipReadingConfig)):

@@ -18,7 +18,7 @@ from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
 from mien.models.convert_keys import bare
 from mien.models.convert_options import CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, ConvertOptions, assumed_crops
 from mien.models.encoder_only import EncoderOnlyConfig
-from mien.models.folder import ModelFolder
+from mien.models.folder import Model
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.table import TaskConfig
 from mien.transforms.clip import GREY_MEAN, GREY_STD
@@ -179,7 +179,7 @@ def _hint(found: Found, given: str) -> str:
     return f" but looks like {like}, so try --as {like}" if like != given else ""
 
 
-def conv_state(folder: ModelFolder) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
+def conv_state(folder: Model) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
     """The tensors of a model folder under the authors' names, what their files hold them in, and notes.
 
     A ResNet is a bare state dict as torchvision's, a classifier ``{"state_dict": ...}`` with ``backbone.``, ``neck.`` and
@@ -188,19 +188,19 @@ def conv_state(folder: ModelFolder) -> tuple[dict[str, Tensor], dict[str, Any], 
     Raises:
         UserError: a supervised model that their code cannot hold.
     """
-    config, tensors = folder.config, folder.model.state_dict()
+    config, tensors = folder.config, folder.module.state_dict()
     if isinstance(config, get_args(TaskConfig)):
         _check_recogniser(folder)
         state = {f"backbone.{_theirs(k)}" if k.startswith("encoder.") else _theirs(k): v for k, v in tensors.items()}
         return state, {"state_dict": state}, []
-    encoder: Any = folder.model.encoder
+    encoder: Any = folder.module.encoder
     state = encoder.state_dict()
     left = len(tensors) - len(state)
     notes = [f"the encoder alone is written, without the other {left} tensors of the method"] if left else []
     return state, {"model_state_dict": state} if isinstance(config.encoder, LipReadingConfig) else state, notes
 
 
-def _check_recogniser(folder: ModelFolder) -> None:
+def _check_recogniser(folder: Model) -> None:
     config = folder.config
     fits = isinstance(config, ClassifyConfig) and isinstance(config.encoder, ResNetConfig)
     if not fits or config.head_norm != "none" or config.over_time != "mean":

@@ -14,12 +14,13 @@ from typing import Any, get_args
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from mien import __version__
 from mien.config import class_table, from_json, to_json
 from mien.contract import CropContract, Origin
-from mien.errors import UserError
+from mien.data.labels import LabelSpec
+from mien.errors import UserError, require
 from mien.methods.table import MethodConfig
 from mien.models.card import model_card
 from mien.models.encoder_only import EncoderOnlyConfig
@@ -58,14 +59,54 @@ CLASSES = class_table(*LEARNERS, Provenance)
 
 
 @dataclass(frozen=True)
-class ModelFolder:
-    """A loaded folder."""
+class Model:
+    """A model folder that was loaded: the network in evaluation mode, and everything the folder says about it.
 
-    model: nn.Module
+    ``model(clip)`` is the network's answer for normalised clips ``[B, C, T, H, W]``: a classifier's logits ``[B, K]``, the tokens
+    ``[B, N, D]`` of an encoder alone.
+    """
+
+    module: nn.Module
+    """A learner. A masked pre-training model has `encode(clip, keep)`, visible tokens after the last norm ``[B, t*K, D]``, and
+    `reconstruct(clip, keep)`, the decoder's prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes, both in raster order."""
     config: Any
     provenance: Provenance
     path: Path
     hash: str
+
+    def __call__(self, clip: Tensor) -> Any:
+        return self.module(clip)
+
+    def features(self, clip: Tensor) -> Tensor:
+        """What a head sees of normalised clips: ``[B, D]``, or ``[B, T, D]`` where the model sees each frame."""
+        return self._learner.features(clip)
+
+    def predict(self, clip: Tensor) -> Tensor:
+        """Probabilities or values of normalised clips: ``[B, K]``, or ``[B, T, K]`` per frame.
+
+        Raises:
+            UserError: a pre-training model, which has none.
+        """
+        require(self.spec is not None, f"{self.path} is a pre-training model: fine-tune it first (mien finetune)")
+        return self._learner.predict(clip)
+
+    @property
+    def _learner(self) -> Any:
+        return self.module
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self._learner.encoder
+
+    @property
+    def spec(self) -> LabelSpec | None:
+        """What the outputs mean; None for a pre-training model."""
+        return getattr(self.config, "spec", None)
+
+    def to(self, device: torch.device | str) -> Model:
+        """The same model, its network moved to the device."""
+        self.module.to(device)
+        return self
 
 
 def save_model(path: Path, model: nn.Module, config: Any, provenance: Provenance) -> None:
@@ -125,12 +166,14 @@ def model_hash(name: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
-def load_folder(name: Path | str) -> ModelFolder:
-    """The model with everything its folder says about it.
+def load(name: Path | str | Model) -> Model:
+    """The model of a folder, a run or a hub id, with everything its folder says about it; one that is loaded, as it is.
 
     Raises:
         UserError: a folder that is none, is damaged, or does not fit our classes.
     """
+    if isinstance(name, Model):
+        return name
     path = find_model(name)
     try:
         data = json.loads((path / "config.json").read_text())
@@ -147,7 +190,7 @@ def load_folder(name: Path | str) -> ModelFolder:
     except SafetensorError as error:
         raise UserError(f"{path / 'model.safetensors'} is damaged: {error}") from None
     _load_strictly(model, state, path)
-    return ModelFolder(model.eval(), config, provenance, path, model_hash(path))
+    return Model(model.eval(), config, provenance, path, model_hash(path))
 
 
 def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
@@ -159,14 +202,3 @@ def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
             f"weights of {path} do not fit: missing {missing}, left over {extra}, of another shape {shapes}"
         )
     model.load_state_dict(state, assign=True)
-
-
-def load(name: Path | str) -> nn.Module:
-    """The model of a folder, a run or a hub id, in evaluation mode.
-
-    A classifier returns logits ``[B, K]`` for a normalised clip ``[B, 3, T, H, W]``. A masked pre-training model has
-    `encode(clip, keep)`, visible tokens after the last norm ``[B, t*K, D]``, and `reconstruct(clip, keep)`, the decoder's
-    prediction ``[B, t*(h*w - K), P*C]`` for the masked tubes, both in raster order. An encoder alone returns its tokens
-    ``[B, N, D]``. All have `features(clip)`.
-    """
-    return load_folder(name).model

@@ -20,8 +20,9 @@ from mien.errors import require
 from mien.recipes.finetune import classes_of, finetune, start_from
 from mien.recipes.folds import Init, score_once
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe
-from mien.scoring.evaluation import Scoring, corpus_of
+from mien.scoring.evaluation import corpus_of
 from mien.scoring.label_map import LabelMap, Tables, between
+from mien.scoring.options import Scoring
 from mien.scoring.protocols import PROTOCOLS, Protocol, chosen_folds
 from mien.scoring.render import matrix
 from mien.train.distributed import is_main
@@ -104,8 +105,9 @@ def cross(
         )  # fmt: skip
         for b in targets if is_main() else ():
             results.append(out / a.name / f"on-{b.name}")
-            scoring = replace(plans[a.name, b.name], batch_size=recipe.train.batch_size)
-            score_once(model, b.shards, results[-1], scoring, start.device)
+            scoring, table = plans[a.name, b.name]
+            scoring = replace(scoring, batch_size=recipe.train.batch_size)
+            score_once(model, b.shards, results[-1], scoring, start.device, table)
     if results:
         table = matrix(results)
         (out / "matrix.csv").write_text(table.csv())
@@ -113,7 +115,9 @@ def cross(
     return out / "matrix.md"
 
 
-def pair(a: Part, b: Part, tables: Tables | None, recipe: TaskRecipe, begin: Start, allow_mismatch: bool) -> Scoring:
+def pair(
+    a: Part, b: Part, tables: Tables | None, recipe: TaskRecipe, begin: Start, allow_mismatch: bool
+) -> tuple[Scoring, LabelMap | None]:
     """How a model of `a` is scored on `b`. Raises UserError where it cannot be."""
     spec = LabelSpec((), size=recipe.size or begin.size, contract=a.shards.contract, **begin.pixels)
     check_contract(spec, b.shards.contract, allow_mismatch)
@@ -124,7 +128,7 @@ def pair(a: Part, b: Part, tables: Tables | None, recipe: TaskRecipe, begin: Sta
         require(tables is None, "--label-map is for classifiers: numbers have no names to map")
         require(a.target == b.target, f"{a.name} has {', '.join(a.target)}, {b.name} {', '.join(b.target)}")
     target = b.target[0] if isinstance(recipe, ClassifyRecipe) else None
-    return Scoring(b.test, b.split, target, b.group_by, table, allow_mismatch=allow_mismatch)
+    return Scoring(b.test, b.split, target, b.group_by, allow_contract_mismatch=allow_mismatch), table
 
 
 def _table(a: Part, b: Part, tables: Tables | None, per: str) -> LabelMap | None:

@@ -24,7 +24,7 @@ from mien.data.select import rates_differ
 from mien.data.shards import Shards
 from mien.data.view import View
 from mien.errors import UserError, require
-from mien.models import ModelFolder
+from mien.models import Model
 from mien.recipes.pretrain import check_store
 from mien.rng import generator
 
@@ -34,9 +34,9 @@ MIN_CLIPS, MAX_CLASSES = 5, 20
 GREY = "0.8"
 
 
-def view_of(folder: ModelFolder, rows: Manifest) -> tuple[View, int]:
+def view_of(folder: Model, rows: Manifest) -> tuple[View, int]:
     """How evaluation looks at clips of these rows, and at how many places of each."""
-    model: Any = folder.model
+    model: Any = folder.module
     if hasattr(model, "spec"):
         s: LabelSpec = model.spec
         period, views = s.frame_period_s, s.views
@@ -58,13 +58,13 @@ def extractor(model: Any) -> Callable[[Tensor], Tensor]:
     return call
 
 
-def check_crops(folder: ModelFolder, shards: Shards, allow_mismatch: bool) -> str | None:
+def check_crops(folder: Model, shards: Shards, allow_mismatch: bool) -> str | None:
     """What differs between the model's crops and these, where it may.
 
     Raises:
         UserError: the crops do not serve the model.
     """
-    if hasattr(folder.model, "spec"):
+    if hasattr(folder.module, "spec"):
         return check_contract(folder.config.spec, shards.contract, allow_mismatch)
     check_store(shards, folder.config)
     known = {c.geometry.hash for c in folder.provenance.contracts}
@@ -74,11 +74,11 @@ def check_crops(folder: ModelFolder, shards: Shards, allow_mismatch: bool) -> st
 
 
 def embed_rows(
-    folder: ModelFolder, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
+    folder: Model, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
 ) -> np.ndarray:
     """Features float32 ``[n, D]`` per manifest row, the mean over its views. Only they grow with the number of rows."""
     view, num_views = view_of(folder, rows)
-    views, model = {"clip": view}, folder.model.eval().to(device)
+    views, model = {"clip": view}, folder.module.eval().to(device)
     features = extractor(model)
     total: np.ndarray | None = None
     loader = EvalLoader(ClipSet(shards, rows), views, batch_size, num_views=num_views, workers=workers)
@@ -151,7 +151,7 @@ def draw_tsne(places: np.ndarray, values: Sequence[Any], target: str | None, pat
 
 
 def embed(
-    folder: ModelFolder,
+    folder: Model,
     shards: Shards,
     out: Path,
     target: str | None = None,

@@ -32,7 +32,7 @@ from mien.data.shards import Shards
 from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import tpsbt_micro
 from mien.errors import UserError
-from mien.models import Provenance, is_saved, load_folder, save_model
+from mien.models import Provenance, is_saved, load, save_model
 from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
 from mien.recipes.sequence import SequenceRecipe
@@ -71,7 +71,7 @@ def start_from(init: str | None, scratch: EncoderConfig | None, scratch_size: in
     """
     if init is None:
         return Start(scratch or tpsbt_micro(), scratch_size, None)
-    folder = load_folder(init)
+    folder = load(init)
     config = folder.config
     size = config.spec.size if isinstance(config, get_args(TaskConfig)) else config.size
     return Start(config.encoder, size, folder)
@@ -161,7 +161,7 @@ def build(experiment: FinetuneExperiment, start: Start) -> ClipTask | SequenceTa
     torch.manual_seed(experiment.train.seed)
     task = experiment.task.build()
     if start.folder:
-        encoder: Any = start.folder.model.encoder
+        encoder: Any = start.folder.module.encoder
         task.encoder.load_state_dict(encoder.state_dict())
     return task
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,16 @@ from mien.data.select import clip_values, in_split
 from mien.data.shards import Shards
 from mien.encoders.table import EncoderConfig
 from mien.errors import UserError, require
-from mien.models import load_folder
+from mien.models import load
 from mien.models.folder import model_hash
 from mien.recipes.finetune import Validation, finetune
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
 from mien.scoring import classification, regression
-from mien.scoring.evaluation import Scoring, evaluate
+from mien.scoring.evaluation import evaluate
+from mien.scoring.label_map import LabelMap
 from mien.scoring.metrics import CLASS_METRICS
+from mien.scoring.options import Scoring
 from mien.scoring.protocols import Protocol, chosen_folds, number_of
 from mien.scoring.values import VALUE_METRICS
 from mien.train.distributed import is_main, pick_device
@@ -176,15 +178,18 @@ def _run(
     )
 
 
-def score_once(model: Path, shards: Shards, out: Path, scoring: Scoring, device: str) -> None:
+def score_once(
+    model: Path, shards: Shards, out: Path, scoring: Scoring, device: str, label_map: LabelMap | None = None
+) -> None:
     """Scores a model; a second call with the same weights, data and settings does nothing."""
     path = out / "evaluation.json"
     if path.is_file():
         made = json.loads(path.read_text())
-        now = (model_hash(model), shards.hash, to_json(scoring))
-        if (made["provenance"]["checkpoint_hash"], made["provenance"]["data_hash"], made.get("scoring")) == now:
+        now = (model_hash(model), shards.hash, to_json(scoring), label_map and asdict(label_map))
+        facts = made["provenance"]
+        if (facts["checkpoint_hash"], facts["data_hash"], made.get("scoring"), made.get("label_map")) == now:
             return
-    evaluate(load_folder(model), shards, out, scoring, pick_device(device))
+    evaluate(load(model), shards, out, scoring, pick_device(device), label_map)
 
 
 def summary(out: Path, protocol: Protocol, shards: Shards) -> dict[str, Any]:
@@ -255,7 +260,7 @@ def _pooled(places: Sequence[Path], results: Sequence[dict[str, Any]]) -> dict[s
             classification.pooled([classification.read_predictions(f, names) for f in files]), names
         )
     together = regression.pooled([regression.read_values(f, names) for f in files])
-    return regression.score(together, load_folder(results[0]["provenance"]["model"]).config.spec)
+    return regression.score(together, load(results[0]["provenance"]["model"]).config.spec)
 
 
 def metric_names(result: dict[str, Any]) -> list[str]:

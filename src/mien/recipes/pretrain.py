@@ -21,7 +21,7 @@ from mien.errors import UserError, require
 from mien.methods.lira import LiRAConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.table import MethodConfig
-from mien.models import ModelFolder, Provenance, load_folder, save_model
+from mien.models import Model, Provenance, load, save_model
 from mien.recipes import contrastive, lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
 from mien.recipes.monitors import FEWEST_CLIPS, monitor
@@ -139,13 +139,13 @@ def held_out_loss(
     return Evaluator(every=0, call=call)
 
 
-def goes_on(method: MethodConfig, init: ModelFolder) -> bool:
+def goes_on(method: MethodConfig, init: Model) -> bool:
     """Whether a model is of this method and of its shapes, so that its decoder or heads can be taken too."""
     if type(init.config) is not type(method):
         return False
     with torch.device("meta"):
         wanted = method.build().state_dict()
-    return {k: v.shape for k, v in wanted.items()} == {k: v.shape for k, v in init.model.state_dict().items()}
+    return {k: v.shape for k, v in wanted.items()} == {k: v.shape for k, v in init.module.state_dict().items()}
 
 
 def as_trained(method: MethodConfig, before: Any) -> MethodConfig:
@@ -155,17 +155,17 @@ def as_trained(method: MethodConfig, before: Any) -> MethodConfig:
     return method
 
 
-def start_from(learner: Any, init: ModelFolder, whole: bool) -> str:
+def start_from(learner: Any, init: Model, whole: bool) -> str:
     """Gives the learner the weights of a model: all where it `goes_on` (`whole`), else those of the encoder. Says which.
 
     Raises:
         UserError: an encoder of another shape.
     """
     if whole:
-        learner.load_state_dict(init.model.state_dict())
+        learner.load_state_dict(init.module.state_dict())
         order = getattr(learner.config, "decoder_order", "raster")
         return f"goes on from {init.path}, all weights" + (f"; decoder in {order} order" if order != "raster" else "")
-    weights: Any = init.model.encoder
+    weights: Any = init.module.encoder
     load = getattr(learner, "load_encoder", learner.encoder.load_state_dict)
     try:
         load(weights.state_dict())
@@ -205,7 +205,7 @@ def pretrain(
     for folder in shards:
         check_store(folder, recipe.method)
     recipe = replace(recipe, method=contrastive.for_crops(recipe.method, [s.contract.geometry for s in shards]))
-    start = load_folder(init) if init else None
+    start = load(init) if init else None
     whole = start is not None and goes_on(recipe.method, start)
     if start and whole:
         recipe = replace(recipe, method=as_trained(recipe.method, start.config))

@@ -17,7 +17,7 @@ from mien.encoders.output import Pool
 from mien.encoders.table import EncoderConfig
 from mien.errors import UserError, option, require
 from mien.losses.regression import RegressionLoss
-from mien.models import ModelFolder
+from mien.models import Model
 from mien.recipes.sequence import SequenceRecipe
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.clip import OverTime
@@ -52,7 +52,7 @@ class Start:
 
     encoder: EncoderConfig
     size: int
-    folder: ModelFolder | None
+    folder: Model | None
 
     @property
     def pixels(self) -> dict[str, Any]:

@@ -24,38 +24,16 @@ from mien.data.manifest import Manifest
 from mien.data.select import class_indices, in_split, item_of, label_name, labelled, main_tracks
 from mien.data.shards import Shards
 from mien.errors import UserError, require
-from mien.models import ModelFolder
+from mien.models import Model
 from mien.scoring import classification, regression
 from mien.scoring.audit import leaks, verdict
 from mien.scoring.classification import FrameScoring, Predictions
 from mien.scoring.figures import draw_confusion, draw_scatter
 from mien.scoring.label_map import LabelMap
+from mien.scoring.options import Scoring
 from mien.scoring.regression import Values
 
 LIBRARIES = ("torch", "numpy", "pyarrow", "simplejpeg", "scikit-learn", "scipy", "torchmetrics")
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What is scored, and how."""
-
-    split: str = "test"
-    """Value of the split column; "all" for every row."""
-    split_column: str | None = None
-    """None: the one the model was trained with."""
-    target: str | None = None
-    """Label column of a classifier; None: the one it was trained on."""
-    group_by: str | None = None
-    """Column whose clips are averaged to one prediction."""
-    label_map: LabelMap | None = None
-    fill: bool = True
-    """Classes of frames: an annotated frame without a face gets the prediction before it; else it is left out."""
-    smooth_s: float = 0.0
-    """Classes of frames: mean of the probabilities over this many seconds."""
-    batch_size: int = 32
-    allow_mismatch: bool = False
-    seed: int = 0
-    """Of the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +45,16 @@ class _Part:
     failed: Manifest
     column: str
     left_out: dict[str, int]
+    label_map: LabelMap | None
 
 
 def evaluate(
-    folder: ModelFolder, shards: Shards, out: Path, scoring: Scoring | None = None, device: torch.device | None = None
+    folder: Model,
+    shards: Shards,
+    out: Path,
+    scoring: Scoring | None = None,
+    device: torch.device | None = None,
+    label_map: LabelMap | None = None,
 ) -> dict[str, Any]:
     """Scores a model on one split and writes ``evaluation.json``, ``predictions.parquet`` (and ``.csv`` per clip) and a
     picture to `out`.
@@ -82,21 +66,21 @@ def evaluate(
         UserError: no such model, another crop geometry, no such split or column, labels the model does not know.
     """
     scoring = scoring or Scoring()
-    spec: LabelSpec | None = getattr(folder.model, "spec", None)
+    spec: LabelSpec | None = getattr(folder.module, "spec", None)
     if spec is None:
         raise UserError(
             f"{folder.path} is a pre-training model: fine-tune it first (mien finetune --init {folder.path})"
         )
-    warning = check_contract(spec, shards.contract, scoring.allow_mismatch)
-    part = _part(folder, spec, shards, scoring)
+    warning = check_contract(spec, shards.contract, scoring.allow_contract_mismatch)
+    part = _part(folder, spec, shards, scoring, label_map)
     where = device or torch.device("cpu")
     if spec.kind == "categorical":
         predictions: Predictions | Values = _classes(folder, shards, part, scoring, where)
-        names = scoring.label_map.classes if scoring.label_map else spec.names
+        names = label_map.classes if label_map else spec.names
         result = classification.score(predictions, names, scoring.seed)
         silent = [i for i, k in zip(predictions.items, predictions.predicted, strict=True) if k == len(names)]
     else:
-        require(scoring.label_map is None, "--label-map is for classifiers; this model predicts numbers")
+        require(label_map is None, "--label-map is for classifiers; this model predicts numbers")
         predictions = _values(folder, shards, part, scoring, where)
         names = spec.names
         result = regression.score(predictions, spec, scoring.seed)
@@ -104,7 +88,7 @@ def evaluate(
     audit = seen_in_training(folder, shards, part.ok) + verdict(leaks(shards, part.column))
     result |= {
         "kind": spec.kind, "per": spec.per, "failed": _failed(part.failed, silent), "left_out": part.left_out,
-        "label_map": scoring.label_map and asdict(scoring.label_map), "smooth_s": scoring.smooth_s,
+        "label_map": label_map and asdict(label_map), "smooth_s": scoring.smooth_s,
         "target": part.spec.target, "split": f"{part.column}={scoring.split}", "group_by": scoring.group_by,
         "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
         "trained_on": trained_on(folder), "scoring": to_json(scoring),
@@ -114,7 +98,7 @@ def evaluate(
     return result
 
 
-def _part(folder: ModelFolder, spec: LabelSpec, shards: Shards, scoring: Scoring) -> _Part:
+def _part(folder: Model, spec: LabelSpec, shards: Shards, scoring: Scoring, label_map: LabelMap | None) -> _Part:
     """Rows of the split that have a label. Raises UserError where none has a face."""
     column = scoring.split_column or folder.provenance.split
     rows = shards.manifest if scoring.split == "all" else in_split(shards.manifest, scoring.split, column)
@@ -123,11 +107,11 @@ def _part(folder: ModelFolder, spec: LabelSpec, shards: Shards, scoring: Scoring
         spec = replace(spec, target=scoring.target or spec.target)
         if spec.per == "clip":
             rows = labelled(rows, spec.target)
-            if scoring.label_map:
-                scoring.label_map.check({label_name(v) for v in rows.column(spec.target)}, spec.names)
-                rows, left_out = scoring.label_map.labels(rows, spec.target)
+            if label_map:
+                label_map.check({label_name(v) for v in rows.column(spec.target)}, spec.names)
+                rows, left_out = label_map.labels(rows, spec.target)
         else:
-            require(scoring.label_map is None, "--label-map is for models per clip")
+            require(label_map is None, "--label-map is for models per clip")
     elif spec.per == "clip":
         columns = [rows.column(name) for name in spec.names]
         rows = rows.take([i for i in range(len(rows)) if any(c[i] is not None for c in columns)])
@@ -137,11 +121,11 @@ def _part(folder: ModelFolder, spec: LabelSpec, shards: Shards, scoring: Scoring
         raise UserError(
             f"none of the {len(rows)} rows of {column} {scoring.split!r} has a face; see manifest.parquet, column reason"
         )
-    return _Part(spec, ok, rows.where(lambda r: r["status"] != "ok"), column, left_out)
+    return _Part(spec, ok, rows.where(lambda r: r["status"] != "ok"), column, left_out, label_map)
 
 
-def _classes(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring, device: torch.device) -> Predictions:
-    model, spec, batch = folder.model, part.spec, scoring.batch_size
+def _classes(folder: Model, shards: Shards, part: _Part, scoring: Scoring, device: torch.device) -> Predictions:
+    model, spec, batch = folder.module, part.spec, scoring.batch_size
     if spec.per == "frame":
         record = read_record(shards.root)
         frames = FrameScoring(
@@ -152,10 +136,10 @@ def _classes(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring,
         )
     require(scoring.smooth_s == 0, "--smooth-s is for classes of frames")
     ok, failed = part.ok, part.failed
-    if scoring.label_map:
+    if part.label_map:
         # the model's classes are not the common ones: predict first, then give the true classes
-        per_item = _mapped(folder, spec, shards, ok, scoring.label_map, batch, device)
-        spec = replace(spec, names=scoring.label_map.classes)
+        per_item = _mapped(folder, spec, shards, ok, part.label_map, batch, device)
+        spec = replace(spec, names=part.label_map.classes)
     else:
         per_item = classification.predict_items(model, spec, shards, ok, batch, device)
     found = classification.with_failures(per_item, failed, spec)
@@ -166,7 +150,7 @@ def _classes(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring,
 
 
 def _mapped(
-    folder: ModelFolder,
+    folder: Model,
     spec: LabelSpec,
     shards: Shards,
     rows: Manifest,
@@ -177,7 +161,7 @@ def _mapped(
     """Predictions of the common classes."""
     first = spec.names[0]
     stand_in = Manifest.from_rows([{**row, spec.target: first} for row in rows.rows()])
-    raw = classification.predict_items(folder.model, spec, shards, stand_in, batch, device)
+    raw = classification.predict_items(folder.module, spec, shards, stand_in, batch, device)
     main = main_tracks(rows)
     truth = dict(
         zip(map(item_of, main.column("clip_id")), class_indices(main, spec.target, table.classes), strict=True)
@@ -198,10 +182,10 @@ def _groups(rows: list[dict[str, Any]], column: str) -> dict[str, str]:
     return {r["clip_id"] if r["status"] != "ok" else item_of(r["clip_id"]): str(r[column]) for r in rows}
 
 
-def _values(folder: ModelFolder, shards: Shards, part: _Part, scoring: Scoring, device: torch.device) -> Values:
+def _values(folder: Model, shards: Shards, part: _Part, scoring: Scoring, device: torch.device) -> Values:
     require(scoring.smooth_s == 0, "--smooth-s is for classes of frames")
     require(scoring.group_by is None, "--group-by is for classifiers: numbers of clips are not averaged")
-    found = regression.predict_items(folder.model, shards, part.ok, scoring.batch_size, device)
+    found = regression.predict_items(folder.module, shards, part.ok, scoring.batch_size, device)
     found = regression.with_failures(found, part.failed, part.spec)
     known = np.isfinite(np.concatenate(found.truth)).sum(axis=0)
     few = [name for name, count in zip(part.spec.names, known, strict=True) if count < 2]
@@ -222,7 +206,7 @@ def corpus_of(root: Path) -> str:
     return record.name if record else root.name or root.resolve().name
 
 
-def seen_in_training(folder: ModelFolder, shards: Shards, rows: Manifest) -> str:
+def seen_in_training(folder: Model, shards: Shards, rows: Manifest) -> str:
     """How many of the rows the model was trained on, as far as its folder tells: where it was trained on the same manifest."""
     column = folder.provenance.split
     if shards.hash not in folder.provenance.data or column not in rows.table.column_names:
@@ -231,7 +215,7 @@ def seen_in_training(folder: ModelFolder, shards: Shards, rows: Manifest) -> str
     return f"{count} of {len(rows)} scored clips are of the part it was trained on ({column}=train); " if count else ""
 
 
-def trained_on(folder: ModelFolder) -> str:
+def trained_on(folder: Model) -> str:
     """Corpus (or folder) a model was fine-tuned on, from the run it lies in; "" for a model that was moved."""
     path = folder.path.parent / "experiment.json"
     if not path.is_file():
@@ -240,7 +224,7 @@ def trained_on(folder: ModelFolder) -> str:
     return data.get("corpus") or Path(data.get("shards", "")).name
 
 
-def provenance(folder: ModelFolder, shards: Shards, seed: int) -> dict[str, Any]:
+def provenance(folder: Model, shards: Shards, seed: int) -> dict[str, Any]:
     """What a number needs to be repeated."""
     return {
         "mien": __version__,

@@ -179,7 +179,7 @@ def compare(args: Demo) -> dict[str, Any]:
     import numpy as np
 
     from mien.data.shards import Shards
-    from mien.models import load_folder
+    from mien.models import load
     from mien.scoring.evaluation import evaluate
     from mien.scoring.metrics import bootstrap, paired_bootstrap
 
@@ -188,7 +188,7 @@ def compare(args: Demo) -> dict[str, Any]:
     tables = {}
     for init in INITS:
         runs = [run_folder(args, init, seed) for seed in SEEDS]
-        uars = [evaluate(load_folder(r), shards, r / "evaluation")["uar"] for r in runs]
+        uars = [evaluate(load(r), shards, r / "evaluation")["uar"] for r in runs]
         tables[init] = [row for r in runs for row in read_csv(r / "evaluation" / "predictions.csv")]
         rows[init] = {"uar": uars, "mean": float(np.mean(uars))}
     first = tables[INITS[0]]
@@ -236,15 +236,15 @@ def show_result(args: Demo, labels: Path) -> None:
     """The classifier in OUT/model, a film strip, and the page of one held-out video."""
     import shutil
 
-    from mien.models import load, load_folder
+    from mien.models import load
     from mien.timeline.pipeline import predict_video
 
     model = args.out / "model"
     shutil.copytree(run_folder(args, INITS[0], SEEDS[0]) / "model", model, dirs_exist_ok=True)
     video = next(labels.parent / row["path"] for row in read_csv(labels) if row["split"] == "test")
-    folder = load_folder(model)
-    predict_video(video, {"demo": folder.model}, args.out / "predict", hashes={"demo": folder.hash})
-    draw(args, load(args.out / "pretrain"))
+    folder = load(model)
+    predict_video(video, {"demo": folder.module}, args.out / "predict", hashes={"demo": folder.hash})
+    draw(args, load(args.out / "pretrain").module)
 
 
 def draw(args: Demo, pretrained: Any) -> None:

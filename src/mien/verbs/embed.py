@@ -40,12 +40,12 @@ def main(argv: list[str]) -> int:
     """Runs ``mien embed`` with the arguments after the verb; returns the exit code."""
     args = tyro.cli(Embed, args=argv, prog="mien embed")
     from mien.data.shards import Shards
-    from mien.models import load_folder
+    from mien.models import load
     from mien.recipes.embed import embed
     from mien.train.distributed import pick_device
 
     result = embed(
-        load_folder(args.model), Shards(args.shards), args.out, args.target, args.split, args.batch_size,
+        load(args.model), Shards(args.shards), args.out, args.target, args.split, args.batch_size,
         pick_device(args.device), args.allow_contract_mismatch, args.picture_clips, args.seed,
     )  # fmt: skip
     if result["contract_mismatch"]:

@@ -49,9 +49,10 @@ def main(argv: list[str]) -> int:
     args = tyro.cli(Evaluate, args=argv, prog="mien evaluate")
     from mien.data.shards import Shards
     from mien.errors import UserError, require
-    from mien.models import load_folder
-    from mien.scoring.evaluation import Scoring, evaluate
+    from mien.models import load
+    from mien.scoring.evaluation import evaluate
     from mien.scoring.label_map import read_label_map
+    from mien.scoring.options import Scoring
     from mien.scoring.protocols import chosen_folds, find_protocol
     from mien.train.distributed import pick_device
 
@@ -70,16 +71,16 @@ def main(argv: list[str]) -> int:
         split, column, group_by = protocol.test, columns[0], protocol.group_by
         metrics, kind = protocol.metrics, protocol.kind
     table = read_label_map(args.label_map) if args.label_map else None
-    folder = load_folder(args.model)
-    spec: Any = getattr(folder.model, "spec", None)
+    folder = load(args.model)
+    spec: Any = getattr(folder.module, "spec", None)
     if kind and spec and kind != spec.kind:
         raise UserError(f"protocol {args.protocol} is {kind}, the model {spec.kind}")
     scoring = Scoring(
-        split or "test", column, args.target, group_by, table, args.fill, args.smooth_s, args.batch_size,
+        split or "test", column, args.target, group_by, args.fill, args.smooth_s, args.batch_size,
         args.allow_contract_mismatch, args.seed,
     )  # fmt: skip
     out = args.out or folder.path / "evaluation"
-    result = evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device))
+    result = evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device), table)
     show(result, metrics)
     print(f"{out / 'evaluation.json'} and predictions beside it")
     return 0

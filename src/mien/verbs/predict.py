@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     """Runs ``mien predict`` with the arguments after the verb; returns the exit code."""
     args = tyro.cli(Predict, args=argv, prog="mien predict")
     from mien.errors import UserError
-    from mien.models import load_folder
+    from mien.models import load
     from mien.timeline.options import PredictConfig
 
     if not args.videos:
@@ -64,8 +64,8 @@ def main(argv: list[str]) -> int:
         allow_contract_mismatch=args.allow_contract_mismatch, allow_personality=args.allow_personality,
         smooth_s=args.smooth_s, annotate=args.annotate,
     )  # fmt: skip
-    folders = {name: load_folder(place) for name, place in named(args.model).items()}
-    models = {name: f.model for name, f in folders.items()}
+    folders = {name: load(place) for name, place in named(args.model).items()}
+    models = {name: f.module for name, f in folders.items()}
     hashes = {name: f.hash for name, f in folders.items()}
     outcomes = [predict_one(video, out, models, hashes, config) for video, out in places(args.videos, args.out).items()]
     show(outcomes)

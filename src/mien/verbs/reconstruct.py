@@ -38,14 +38,14 @@ def main(argv: list[str]) -> int:
     from mien.data.shards import Shards
     from mien.data.video import VideoError
     from mien.errors import UserError
-    from mien.models import load_folder
+    from mien.models import load
     from mien.timeline.strips import as_reconstructor, clips_of_shards, clips_of_video, draw_strips, reconstruct
     from mien.train.distributed import pick_device
 
     check(args)
     device = pick_device(args.device)
-    folder = load_folder(args.model)
-    model = as_reconstructor(args.model, folder.model).to(device)
+    folder = load(args.model)
+    model = as_reconstructor(args.model, folder.module).to(device)
     if (args.source / "manifest.parquet").is_file():
         clips = clips_of_shards(Shards(args.source), model, args.clips, args.seed)
     else:
