@@ -68,7 +68,7 @@ def report_of(run: Run, record: Mapping[str, Any], out: Path) -> str:
 
 
 def _part(suffix: str) -> str:
-    return (files("mien.predict") / f"report.{suffix}").read_text(encoding="utf-8")
+    return (files("mien.timeline") / f"report.{suffix}").read_text(encoding="utf-8")
 
 
 def _lede(run: Run) -> str:

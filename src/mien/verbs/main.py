@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
         print(f"mien: no verb {verb!r}; there are: {', '.join(VERBS)}", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f"mien.cli.{verb}").main(argv[1:])
+        return importlib.import_module(f"mien.verbs.{verb}").main(argv[1:])
     except UserError as error:
         print(f"mien {verb}: {error}", file=sys.stderr)
         return 2
