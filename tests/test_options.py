@@ -176,7 +176,7 @@ def test_names_in_python():
 
 
 def test_python_takes_the_same_names():
-    model = type("Model", (), {})()
+    model: Any = type("Model", (), {})()
     got = from_keywords(Draw, ["a.png", Path("b")], {"optim_lr": 1, "corners": 3, "frame": False, "model": model})
     assert got == Draw(Path("a.png"), ("b",), optim=Optim(1.0), corners=(3,), frame=False, model=model)
     several = from_keywords(Draw, [], {"out": "a", "like": ["b", "c"], "corners": range(2), "note": "hidden"})

@@ -155,7 +155,8 @@ def _as(member: Any, value: Any) -> Any:
     taken = member in kinds and isinstance(value, kinds[member])
     if not taken or (isinstance(value, bool) and member is not bool):
         raise ValueError
-    return member(value)
+    convert: Any = member
+    return convert(value)
 
 
 def _per_word(member: Any, count: int) -> tuple[Any, ...]:
