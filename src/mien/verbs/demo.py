@@ -11,11 +11,16 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
+from mien.errors import require
+from mien.options import Arg
 from mien.verbs.allocator import keep_freed_memory
+from mien.verbs.command import command, function
+from mien.verbs.main import STARTED_S
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TARGET = "label"
 # Eight frames of 64 pixels spread over clips of 32 frames: two cores have to do all of it in minutes. Short clips leave time for
@@ -26,7 +31,7 @@ SEEDS = (0, 1, 2)
 INITS = ("pre-trained", "from scratch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Demo:
     """Draw videos, prepare them, pre-train a micro model without labels, fine-tune with few labels from the pre-trained
     encoder and from scratch (same budget, three seeds), test on people never seen, predict a timeline.
@@ -34,35 +39,40 @@ class Demo:
     Stopped, the same command goes on. The classifier stays in OUT/model, the page in OUT/predict/report.html.
     """
 
-    out: Path = Path("runs/demo")
+    out: Annotated[Path, Arg(metavar="DIR")] = Path("runs/demo")
     """Folder of everything."""
     recipe: Literal["mae-dfer-micro", "svfap-micro", "videomae-micro"] = "mae-dfer-micro"
     """What is pre-trained. LGI-Former learns within these minutes; the other two need several times the steps (docs/lab.md)."""
     clips: int = 720
+    """Number of videos that are drawn."""
     subjects: int = 144
+    """Number of drawn people."""
     pretrain_steps: int = 800
+    """Optimizer steps of the pre-training."""
     finetune_steps: int = 250
+    """Optimizer steps of each of the six fine-tunings."""
     label_fraction: float = 0.5
     """Share of the training clips whose label is used."""
     workers: int = 2
+    """Processes that work side by side."""
+
+    def __post_init__(self) -> None:
+        share = self.label_fraction
+        require(0 < share <= 1, f"--label-fraction {share:g}: give a number above 0 and up to 1")
 
 
-def main(argv: list[str]) -> int:
-    args = tyro.cli(Demo, args=argv, prog="mien demo")
-    started = time.monotonic()
-    result = run(args)
+def show(result: dict[str, Any], options: Demo) -> None:
     print(table(result))
-    print(f"{time.monotonic() - started:.0f} s. Everything is in {args.out}:")
+    print(f"{time.monotonic() - STARTED_S:.0f} s. Everything is in {options.out}:")
     for name in ("table.md", "strips.png", "predict/report.html", "model"):
-        print(f"  {args.out / name}")
-    return 0
+        print(f"  {options.out / name}")
 
 
 @contextmanager
-def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
+def stage(number: int, text: str, seconds: dict[str, float], quiet: bool) -> Iterator[None]:
     from mien.console import console
 
-    errors = console(errors=True)
+    errors = console(errors=True, quiet=quiet)
     errors.rule(f"{number}/6 {text}", align="left")
     start = time.monotonic()
     yield
@@ -70,36 +80,30 @@ def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
     errors.print(f"{seconds[text]:.0f} s")
 
 
-def run(args: Demo) -> dict[str, Any]:
+def work(args: Demo, lines: Console) -> dict[str, Any]:
     """Every stage; each is skipped or continued where an earlier start got to. Returns what demo.json holds."""
-    from mien.console import console
-    from mien.contract import Store
     from mien.corpora.synthetic import SynthConfig, write_clips
-    from mien.errors import require
-    from mien.faces.options import PrepareConfig, contract_for
+    from mien.faces.options import PrepareOptions
     from mien.faces.pipeline import prepare
-    from mien.faces.report import show
+    from mien.faces.report import show as show_counts
     from mien.recipes.pretrain import pretrain
 
-    require(
-        0 < args.label_fraction <= 1, f"--label-fraction {args.label_fraction:g}: give a number above 0 and up to 1"
-    )
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
-    with stage(1, "draw videos", seconds):
+    with stage(1, "draw videos", seconds, lines.quiet):
         labels = write_clips(
             out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects, frames=CLIP_FRAMES), args.workers
         )
-    with stage(2, "prepare: find, track and align the faces", seconds):
-        config = PrepareConfig(contract_for("face", MARGIN, False, Store(size=SIZE)), audio=False)
-        show(prepare([], out / "shards", config, labels, args.workers), console())
-    with stage(3, f"pre-train {args.recipe} without labels", seconds):
+    with stage(2, "prepare: find, track and align the faces", seconds, lines.quiet):
+        config = PrepareOptions(margin=MARGIN, size=SIZE, audio=False).config()
+        show_counts(prepare([], out / "shards", config, labels, args.workers), lines)
+    with stage(3, f"pre-train {args.recipe} without labels", seconds, lines.quiet):
         pretrained = pretrain(pretrain_recipe(args), [out / "shards"], out / "pretrain", "cpu")
-    with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds):
+    with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds, lines.quiet):
         finetune_all(args, pretrained)
-    with stage(5, "test on people never seen", seconds):
+    with stage(5, "test on people never seen", seconds, lines.quiet):
         result = compare(args)
-    with stage(6, "predict a timeline of a held-out video", seconds):
+    with stage(6, "predict a timeline of a held-out video", seconds, lines.quiet):
         show_result(args, labels)
     result["seconds"] = {k: round(v) for k, v in seconds.items()}
     result["settings"] = {k: str(v) for k, v in asdict(args).items()}
@@ -254,3 +258,7 @@ def draw(args: Demo, pretrained: Any) -> None:
     clips = clips_of_shards(Shards(args.out / "shards"), pretrained, 2, seed=0)
     strips = reconstruct(pretrained, clips, None, seed=0)
     draw_strips(strips, [c.title for c in clips], 8).save(args.out / "strips.png")
+
+
+demo = function(Demo, work)
+main = command(Demo, work, show)
