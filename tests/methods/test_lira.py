@@ -14,10 +14,11 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.vit import ViTConfig
 from mien.errors import UserError
 from mien.methods.lira import SILENT_STEPS, LiRA, LiRAConfig
+from mien.transforms.clip import ClipSpec
 from tests.encoders.test_conformance import idle
 
 SMALL = LiRAConfig(
-    LipReadingConfig(width=4), LogMel(bands=8), num_frames=10, size=48, crop=40, dim=16, depth=1, heads=2, kernel=3,
+    LipReadingConfig(width=4), LogMel(bands=8), clip=ClipSpec(num_frames=10, stride=1, frame_period_s=1 / 25, size=48, mean=GREY_MEAN, std=GREY_STD), crop=40, dim=16, depth=1, heads=2, kernel=3,
     dropout=0.0,
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from mien.layers.mask import TubeMask
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.tasks.classify import ClassifyConfig
 from mien.train.optim import OptimConfig, build_optimizer
+from mien.transforms.clip import ClipSpec
 from tests.methods.test_conformance import METHODS, PYRAMID, batch
 
 
@@ -91,7 +92,9 @@ def test_representative_tokens_start_as_published_and_are_decayed_at_pre_trainin
     method = METHODS["mae-dfer"].build()
     tokens: Any = method.encoder
     assert tokens.region_tokens.abs().max() <= 0.02
-    task = ClassifyConfig(LabelSpec(("a", "b"), size=48), METHODS["mae-dfer"].encoder, pool="summary").build()
+    task = ClassifyConfig(
+        LabelSpec(("a", "b"), clip=ClipSpec(size=48)), METHODS["mae-dfer"].encoder, pool="summary"
+    ).build()
     assert (decay_of(method, "encoder.region_tokens"), decay_of(task, "encoder.region_tokens")) == (0.05, 0)
     assert (decay_of(method, "decoder.mask_token"), decay_of(task, "head.weight")) == (0, 0.05)
 
@@ -110,10 +113,10 @@ def test_a_mask_that_is_unequal_over_regions_is_refused():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(UserError, match="no motion"):
-        MAEDFERConfig(TPSBTConfig(tube=(1, 16, 16)), num_frames=8)
+        MAEDFERConfig(TPSBTConfig(tube=(1, 16, 16)), clip=ClipSpec(num_frames=8))
     with pytest.raises(UserError, match="only an LGI-Former"):
-        MAEDFERConfig(PYRAMID, size=48, decoder_order="region")
+        MAEDFERConfig(PYRAMID, clip=ClipSpec(size=48), decoder_order="region")
     with pytest.raises(UserError, match="grid is 8x10x10"):
-        MAEDFERConfig(size=96)
+        MAEDFERConfig(clip=ClipSpec(size=96))
     with pytest.raises(UserError, match="do not divide"):
         LGIFormerConfig(region=(2, 3, 10))

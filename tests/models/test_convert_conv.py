@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from mien.recipes.finetune import start_from
 from torch import Tensor
 
 from mien.data.labels import LabelSpec
@@ -20,8 +21,8 @@ from mien.models import load
 from mien.models.convert import config_and_weights
 from mien.models.convert_options import ConvertOptions
 from mien.models.folder import Provenance, save_model
-from mien.recipes.finetune import start_from
 from mien.tasks.classify import ClassifyConfig
+from mien.transforms.clip import ClipSpec
 from mien.verbs.main import run
 
 Shapes = dict[str, tuple[int, ...]]
@@ -185,7 +186,9 @@ def test_the_encoder_of_a_converted_file_starts_a_classifier(tmp_path: Path):
     assert "encoder without a head" in (tmp_path / "ours" / "README.md").read_text()
     start = start_from(str(tmp_path / "ours"), None, 96)
     assert (start.encoder, start.size, start.pixels["mean"]) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
-    task = ClassifyConfig(LabelSpec(("a", "b"), num_frames=2, size=64), folder.config.encoder, pool="tokens").build()
+    task = ClassifyConfig(
+        LabelSpec(("a", "b"), clip=ClipSpec(num_frames=2, size=64)), folder.config.encoder, pool="tokens"
+    ).build()
     encoder: Any = folder.module.encoder
     task.encoder.load_state_dict(encoder.state_dict(), strict=True)
     assert torch.equal(task.encoder.state_dict()["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
@@ -293,7 +296,7 @@ def test_other_kinds_of_files_are_refused():
 
 
 def test_supervised_models_without_an_official_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    spec = LabelSpec(("a", "b"), num_frames=2, size=64)
+    spec = LabelSpec(("a", "b"), clip=ClipSpec(num_frames=2, size=64))
     config = ClassifyConfig(spec, ResNetConfig(width=2), pool="tokens")  # a LayerNorm before the head
     save_model(tmp_path / "model", config.build(), config, Provenance())
     assert run(["convert", str(tmp_path / "model"), "--to", "official", str(tmp_path / "y.pth")]) == 2

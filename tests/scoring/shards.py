@@ -17,7 +17,7 @@ from mien.data.shards import ShardRow, ShardWriter, write_contract
 from mien.models import Model, Provenance
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 
 SIZE, FRAMES = 32, 20
 FAILED = {"status": "no_face", "reason": "no face in 20 frames", "shard": "", "row": -1, "num_frames": 0, "track": -1}

@@ -9,10 +9,10 @@ import torch
 from mien.data.labels import LabelSpec
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.tasks.classify import Classifier, ClassifyConfig
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment, ClipSpec
 from tests.encoders.test_conformance import idle
 
-SPEC = LabelSpec(names=("calm", "glad", "sad"), size=32, num_frames=16)
+SPEC = LabelSpec(names=("calm", "glad", "sad"), clip=ClipSpec(num_frames=16, size=32))
 TINY = ClassifyConfig(spec=SPEC, encoder=TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2), mix=None)
 
 

@@ -17,13 +17,13 @@ from mien.errors import UserError
 from mien.losses.composite import CompositeLoss, Discrete
 from mien.models import Provenance, load, save_model
 from mien.tasks.sequence import SequenceConfig, SequenceTask
+from mien.transforms.clip import ClipSpec
 from mien.transforms.sequence import SequenceAugment
 from tests.encoders.test_conformance import idle
 
 SIZE, T = 32, 12
 SPEC = LabelSpec(
-    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), num_frames=T, stride=1, frame_period_s=0.04,
-    size=SIZE, color=False, mean=(0.4,), std=(0.2,), views=1,
+    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), clip=ClipSpec(num_frames=T, stride=1, frame_period_s=0.04, size=SIZE, mean=(0.4,), std=(0.2,)), views=1,
 )  # fmt: skip
 AUGMENT = SequenceAugment(size=SIZE, mean=(0.4,), std=(0.2,))
 ALL = CompositeLoss((1.0,), (0.5,), (0.5,), (0.5,))

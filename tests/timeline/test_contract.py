@@ -11,12 +11,13 @@ from mien.data.labels import LabelSpec
 from mien.errors import UserError
 from mien.faces.options import contract_for
 from mien.timeline.contract import shared_contract
+from mien.transforms.clip import ClipSpec
 
 FACE = contract_for("face")
 
 
 def spec(contract: CropContract, size: int = 96) -> LabelSpec:
-    return LabelSpec(("a", "b"), size=size, contract=contract)
+    return LabelSpec(("a", "b"), clip=ClipSpec(size=size), contract=contract)
 
 
 def test_the_largest_store_serves_all_models():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mien.errors import UserError
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 from mien.transforms.sequence import SequenceAugment
 
 SIZE, T = 24, 40

@@ -51,8 +51,7 @@ def main(argv: list[str]) -> int:
     else:
         contract = folder.provenance.contracts[0] if folder.provenance.contracts else CropContract()
         try:
-            period = folder.provenance.frame_period_s
-            clips = clips_of_video(args.source, model, contract, args.clips, args.seed, period)
+            clips = clips_of_video(args.source, model, contract, args.clips, args.seed)
         except VideoError as error:
             raise UserError(
                 f"{args.source}: {error.reason}; give a video or a folder written by mien prepare"

@@ -1,0 +1,101 @@
+"""What ``--help`` prints: the options that people need, in groups; ``--help all`` prints every one."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from mien.options.fields import Leaf, class_of, leaves
+from mien.options.values import choices, default_words, metavar
+
+WIDEST = 110
+"""Characters of a line, on a terminal that has them."""
+LEFT = 34
+"""Characters that an option and its value may take before the text beside it goes to the next line."""
+MORE = "more options"
+
+
+def help_text(target: Any, prog: str, everything: bool = False) -> str:
+    """The help of a command with these options; the width is that of the terminal.
+
+    Args:
+        target: what `parse` takes. The tables ``HELP`` of the classes say what is shown, and under which title.
+        everything: show every option.
+    """
+    targets = target if isinstance(target, tuple) else (target,)
+    options = [leaf for t in targets for leaf in leaves(t) if not leaf.arg.hidden]
+    groups = _groups(targets, options)
+    if not everything and len(groups) > 1:
+        groups = {title: found for title, found in groups.items() if title in _titles(targets)}
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    hidden = len(options) - sum(map(len, groups.values()))
+    last = f"{prog} --help all lists {hidden} more." if hidden else f"{prog} --help shows this again."
+    about = inspect.getdoc(class_of(targets[0])) or ""
+    blocks = [_usage(options, prog, width), _filled(about, width, 0)]
+    blocks += [_group(title, found, width) for title, found in groups.items()]
+    return "\n\n".join([*(b for b in blocks if b), last])
+
+
+def _titles(targets: Sequence[Any]) -> dict[str, tuple[str, ...]]:
+    """What the classes want shown; a title that two of them have is one group."""
+    titles: dict[str, tuple[str, ...]] = {}
+    for target in targets:
+        for title, names in getattr(class_of(target), "HELP", {}).items():
+            titles[title] = titles.get(title, ()) + names
+    return titles
+
+
+def _groups(targets: Sequence[Any], options: Sequence[Leaf]) -> dict[str, list[Leaf]]:
+    """Options by title: those that the classes name, then the others, by what stands before the last dot of their name."""
+    known = {leaf.option: leaf for leaf in options}
+    groups = {title: [known[n] for n in names if n in known] for title, names in _titles(targets).items()}
+    shown = {leaf.option for found in groups.values() for leaf in found}
+    for leaf in options:
+        if leaf.option not in shown:
+            before = leaf.option.lstrip("-").rpartition(".")[0]
+            rest = MORE if groups else "options"
+            groups.setdefault(f"{rest}: {before}" if before else rest, []).append(leaf)
+    return {title: found for title, found in groups.items() if found}
+
+
+def _usage(options: Sequence[Leaf], prog: str, width: int) -> str:
+    words = [metavar(o) if o.required else f"[{metavar(o)}]" for o in options if o.arg.positional]
+    words += [f"{o.option} {metavar(o)}" for o in options if o.required and not o.arg.positional]
+    line = " ".join(["usage:", prog, *words, "[options]"])
+    return textwrap.fill(line, width, subsequent_indent=" " * 7, break_long_words=False, break_on_hyphens=False)
+
+
+def _group(title: str, options: Sequence[Leaf], width: int) -> str:
+    left = [f"  {metavar(o)}" if o.arg.positional else f"  {o.option} {metavar(o)}".rstrip() for o in options]
+    column = min(LEFT, max(map(len, left)) + 2)
+    lines = [title]
+    for name, option in zip(left, options, strict=True):
+        text = _filled(_text(option), width, column)
+        lines += [f"{name:<{column}}{text.lstrip()}"] if len(name) < column - 1 and text else [name, text]
+    return "\n".join(line for line in lines if line)
+
+
+def _text(leaf: Leaf) -> str:
+    """What the option is, what may be given and what holds without it."""
+    text = leaf.doc
+    if choices(leaf.hint) and "|" not in metavar(leaf):
+        text += f" One of {', '.join(map(str, choices(leaf.hint)))}."
+    default = default_words(leaf.default)
+    if leaf.required:
+        return f"{text} (must be given)".strip()
+    if leaf.switch and leaf.default is True:
+        return f"{text} (on by default; this turns it off)".strip()
+    return f"{text} (default {default})".strip() if default else text.strip()
+
+
+def _filled(text: str, width: int, indent: int) -> str:
+    """Paragraphs, wrapped."""
+    space = " " * indent
+    paragraphs = [" ".join(p.split()) for p in text.split("\n\n")]
+    return "\n\n".join(
+        textwrap.fill(p, width, initial_indent=space, subsequent_indent=space, break_on_hyphens=False)
+        for p in paragraphs
+    )

@@ -1,0 +1,254 @@
+"""One dataclass is command line, keywords and settings: `pytest tests/test_options.py`."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import pytest
+
+from mien.errors import UserError
+from mien.options import Arg, HelpWanted, UnknownOption, callable_of, from_keywords, help_text, leaves, nearest, parse
+
+if TYPE_CHECKING:
+    from mien.models import Model
+
+
+@dataclass(frozen=True)
+class Optim:
+    lr: float = 1e-3
+    """Peak."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    kind: Literal["adamw", "sgd"] = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.lr < 0:
+            raise UserError(f"--optim.lr {self.lr:g}: give 0 or more")
+
+
+@dataclass(frozen=True)
+class Narrow:
+    width: int = 8
+
+
+@dataclass(frozen=True)
+class Deep:
+    depth: int = 4
+    skip: bool = True
+
+
+@dataclass(frozen=True)
+class Where:
+    device: Literal["auto", "cpu"] = "auto"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draw a picture.
+
+    It is drawn with lines.
+    """
+
+    HELP: ClassVar[dict[str, tuple[str, ...]]] = {"the picture": ("OUT", "--size", "--no-frame"), "place": ("--like",)}
+
+    out: Annotated[Path, Arg(positional=True)]
+    """Picture to write,
+    as PNG."""
+    like: Annotated[tuple[str, ...], Arg(append=True, metavar="NAME")]
+    """A picture to follow."""
+    size: int = 64
+    """Side in pixels."""
+    grey: bool = False
+    frame: bool = True
+    """A line around it."""
+    rate: float | None = None
+    """Lines a second; as many as fit by default."""
+    corners: tuple[int, ...] = ()
+    edge: Literal[5, 68, "none"] | None = None
+    model: Model | str | None = None
+    optim: Optim = field(default_factory=Optim)
+    where: Annotated[Where, Arg(flat=True)] = field(default_factory=Where)
+    note: Annotated[str, Arg(hidden=True)] = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """An experiment: a value, not a class of options."""
+
+    net: Narrow | Deep = field(default_factory=Narrow)
+    extra: Optim | None = None
+    steps: int = 10
+
+
+def drawn(*words: str) -> Draw:
+    return parse(Draw, [*words, "--like", "x"], "mien draw")
+
+
+def test_every_kind_of_value():
+    assert drawn("a.png") == Draw(Path("a.png"), ("x",))
+    line = (
+        "--like a a.png --grey --no-frame --size -3 --rate=-1e-3 --like b --corners 1 2 -3 --edge 68 --device cpu "
+        "--optim.lr 2 --optim.betas 0.1 0.2 --optim.kind sgd --model m"
+    )
+    got = parse(Draw, line.split(), "mien draw")
+    assert got == Draw(
+        Path("a.png"),
+        ("a", "b"),
+        -3,
+        True,
+        False,
+        -1e-3,
+        (1, 2, -3),
+        68,
+        "m",
+        Optim(2.0, (0.1, 0.2), "sgd"),
+        Where("cpu"),
+    )
+
+
+def test_none_is_a_word_where_none_is_a_value():
+    assert drawn("a.png", "--rate", "none").rate is None
+    assert drawn("a.png", "--rate", "None").rate is None
+    assert drawn("a.png", "--edge", "none").edge == "none"
+
+
+def test_the_last_of_two_counts_and_words_may_stand_anywhere():
+    assert drawn("--size", "1", "a.png", "--size", "2").size == 2
+    assert parse(Draw, ["--like", "b", "--size", "1", "--", "-a.png"], "mien draw").out == Path("-a.png")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("a.png --szie 3", "there is no option --szie; did you mean --size? mien draw --help all lists every option"),
+        ("a.png --lr 3", "there is no option --lr; did you mean --optim.lr?"),
+        ("a.png --frame", "there is no option --frame; did you mean --no-frame?"),
+        ("a.png --no-grey", "there is no option --no-grey; did you mean --grey?"),
+        ("a.png --xyz", "there is no option --xyz. mien draw --help all lists every option"),
+        ("a.png --note x", "there is no option --note"),
+        ("a.png --size abc", "--size abc: give a whole number"),
+        ("a.png --size", "--size: a value is missing, give a whole number"),
+        ("a.png --size 1.5", "--size 1.5: give a whole number"),
+        ("a.png --rate x", "--rate x: give a number or none"),
+        ("a.png --edge 6", "--edge 6: give 5, 68 or none"),
+        ("a.png --optim.kind lion", "--optim.kind lion: give adamw or sgd"),
+        ("a.png --optim.betas 1", "--optim.betas 1: give 2 numbers"),
+        ("a.png --corners 1 x", "--corners 1 x: give one or more whole numbers"),
+        ("a.png --grey=yes", "--grey yes: this option takes no value, leave it out"),
+        ("a.png b.png", "received b.png too much: mien draw takes OUT; mien draw --help lists the options"),
+        ("a.png --optim.lr -1", "--optim.lr -1: give 0 or more"),
+        ("", "OUT is missing: Picture to write, as PNG. (mien draw --help lists the options)"),
+    ],
+)
+def test_errors_are_one_line(line: str, says: str):
+    with pytest.raises(UserError) as caught:
+        drawn(*line.split())
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+    assert not isinstance(caught.value, UnknownOption) or caught.value.option in line
+
+
+def test_a_required_option_is_named_with_its_text():
+    with pytest.raises(UserError, match="--like is missing: A picture to follow"):
+        parse(Draw, ["a.png"], "mien draw")
+
+
+def test_an_instance_has_the_options_of_what_it_holds():
+    options = {leaf.option: leaf.default for leaf in leaves(Work(Deep(depth=9)))}
+    assert options == {"--net.depth": 9, "--net.no-skip": True, "--steps": 10}
+    assert [leaf.option for leaf in leaves(Work(extra=Optim()))][1:4] == ["--extra.lr", "--extra.betas", "--extra.kind"]
+
+
+def test_several_share_a_command_line():
+    line = "a.png --like b --net.no-skip --size 1 --steps 3"
+    options, work = parse((Draw, Work(Deep())), line.split(), "mien draw deep")
+    assert options == Draw(Path("a.png"), ("b",), size=1)
+    assert work == Work(Deep(4, False), None, 3)
+    with pytest.raises(AssertionError, match="two options of one name"):
+        parse((Draw, Where), [], "mien draw")
+
+
+def test_names_in_python():
+    names = [leaf.keyword for leaf in leaves(Draw)]
+    assert names[-6:] == ["model", "optim_lr", "optim_betas", "optim_kind", "device", "note"]
+
+
+def test_python_takes_the_same_names():
+    model: Any = type("Model", (), {})()
+    got = from_keywords(Draw, ["a.png", Path("b")], {"optim_lr": 1, "corners": 3, "frame": False, "model": model})
+    assert got == Draw(Path("a.png"), ("b",), optim=Optim(1.0), corners=(3,), frame=False, model=model)
+    several = from_keywords(Draw, [], {"out": "a", "like": ["b", "c"], "corners": range(2), "note": "hidden"})
+    assert several == Draw(Path("a"), ("b", "c"), corners=(0, 1), note="hidden")
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "says"),
+    [
+        (("a",), {"like": "b", "sise": 1}, "there is no keyword sise; did you mean size?"),
+        (("a",), {"like": "b", "lr": 1}, "there is no keyword lr; did you mean optim_lr?"),
+        (("a",), {"like": "b", "size": "abc"}, "size='abc': give a whole number"),
+        (("a",), {"like": "b", "size": True}, "size=True: give a whole number"),
+        (("a",), {"like": "b", "edge": [5]}, r"edge=\[5\]: give 5, 68 or none"),
+        (("a",), {"like": "b", "optim_betas": 0.5}, "optim_betas=0.5: give 2 numbers"),
+        (("a",), {}, "like is missing: A picture to follow."),
+        (("a", "b", "c"), {}, "received 3 values without a keyword; these may have none: out, like"),
+        (("a", "b"), {"out": "c"}, "out was given twice"),
+    ],
+)
+def test_errors_of_keywords(args: tuple[str, ...], kwargs: dict[str, Any], says: str):
+    with pytest.raises(UserError, match=says):
+        from_keywords(Draw, args, kwargs)
+
+
+def test_a_function_of_its_options():
+    draw = callable_of(Draw, lambda options: options.size, "draw")
+    assert draw("a.png", "b", size=3) == 3
+    assert draw.__name__ == "draw"
+    parameters = inspect.signature(draw).parameters
+    assert list(parameters)[:3] == ["out", "like", "size"]
+    assert parameters["optim_lr"].default == 1e-3
+    assert parameters["size"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert "    size: Side in pixels." in (draw.__doc__ or "")
+
+
+def test_help_says_what_people_need(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert help_text(Draw, "mien draw") == inspect.cleandoc(
+        """
+        usage: mien draw OUT --like NAME [options]
+
+        Draw a picture.
+
+        It is drawn with lines.
+
+        the picture
+          OUT         Picture to write, as PNG. (must be given)
+          --size N    Side in pixels. (default 64)
+          --no-frame  A line around it. (on by default; this turns it off)
+
+        place
+          --like NAME  A picture to follow. (must be given)
+
+        mien draw --help all lists 9 more.
+        """
+    )
+
+
+def test_help_lists_everything_when_asked(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(HelpWanted) as caught:
+        parse((Draw, Work()), ["--size", "x", "--help", "all"], "mien draw")
+    text = str(caught.value)
+    assert all(leaf.option in text for target in (Draw, Work()) for leaf in leaves(target) if not leaf.arg.hidden)
+    assert "more options: optim\n  --optim.lr X" in text
+    assert "as many as fit by default.\n" in text  # nothing is said of None
+    assert "--note" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_nearest():
+    assert nearest("--step", ["--step-s", "--steps"]) in ("--steps", "--step-s")
+    assert nearest("prepair", ["prepare", "predict"]) == "prepare"
+    assert nearest("--verbose", []) is None
