@@ -138,7 +138,7 @@ def test_a_pretraining_model_decodes_in_region_order(files: dict[str, Path]):
     folder = load(files["pretraining folder"])
     assert folder.config.decoder_order == "region"
     assert [c.verified for c in folder.provenance.contracts] == [False]
-    assert folder.provenance.frame_period_s == 1 / 25  # VoxCeleb2
+    assert folder.config.clip.frame_period_s == 1 / 25  # VoxCeleb2
 
 
 @pytest.mark.parametrize(

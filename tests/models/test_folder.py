@@ -75,10 +75,10 @@ def test_the_card_says_what_it_is_and_is_not(tmp_path):
 
 TINY = LipReadingConfig(width=4)
 VALUES = LabelSpec(
-    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), clip=ClipSpec(num_frames=20, stride=1, frame_period_s=0.04, size=32, mean=(0.4,), std=(0.2,)),
+    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), clip=ClipSpec(20, 1, 0.04, 32, (0.4,), (0.2,)),
 )  # fmt: skip
 TRAITS = replace(VALUES, kind="traits", per="clip", names=("openness",), range=None)
-CROPPED = SequenceAugment(size=32, crop=28, mean=(0.4,), std=(0.2,))
+CROPPED = SequenceAugment(crop=28)
 CARDS = {
     "frames": (
         RegressConfig(VALUES, TINY),

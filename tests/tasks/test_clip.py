@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from mien.layers.spatial_reserve import SpatialReserve
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.transforms.clip import ClipSpec
+from mien.transforms.mix import Mix
 from tests.encoders.test_conformance import idle
 
 ENCODERS: dict[str, Any] = {
@@ -38,8 +40,10 @@ def encoder(request: pytest.FixtureRequest) -> Any:
 
 
 def task(encoder: Any, per: Any = "clip", **fields: Any) -> Any:
-    spec = LabelSpec(("a", "b", "c"), per=per, clip=ClipSpec(num_frames=NUM_FRAMES, size=SIZE))
-    return ClassifyConfig(spec, encoder, mix=None, **{"pool": "tokens", **fields}).build()
+    spec = LabelSpec(
+        ("a", "b", "c"), per=per, clip=replace(ClipSpec.usual(encoder.channels, SIZE), num_frames=NUM_FRAMES)
+    )
+    return ClassifyConfig(spec, encoder, mix=Mix(0.0, 0.0), **{"pool": "tokens", **fields}).build()
 
 
 def clip(encoder: Any, num: int = 2) -> Tensor:

@@ -36,7 +36,7 @@ def classifier(
     channels = 3 if color else 1
     mean = (0.45, 0.4, 0.35)[:channels]
     spec = LabelSpec(
-        names, target=('expression',), clip=ClipSpec(num_frames=8, stride=stride, frame_period_s=1 / 20, size=32, mean=mean, std=(0.25,) * channels),
+        names, target=("expression",), clip=ClipSpec(8, stride, 1 / 20, 32, mean, (0.25,) * channels),
         training_data=training_data, contract=contract,
     )  # fmt: skip
     encoder = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2, channels=channels)
@@ -57,17 +57,7 @@ def regressor(
     """Untrained, but with a head that answers differently to different clips."""
     torch.manual_seed(seed)
     spec = LabelSpec(
-        names,
-        kind,
-        per,
-        " ".join(names),
-        bounds,
-        num_frames,
-        2,
-        1 / 20,
-        32,
-        contract=READY,
-        clip=ClipSpec(std=(0.25,) * 3),
+        names, kind, per, names, bounds, ClipSpec(num_frames, 2, 1 / 20, 32, std=(0.25,) * 3), contract=READY
     )
     model = RegressConfig(spec, TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)).build().eval()
     with torch.no_grad():

@@ -26,7 +26,7 @@ def model() -> SVFAP:
     torch.manual_seed(0)
     encoder = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2, tube=(2, 8, 8))
     config = SVFAPConfig(
-        encoder, 0.75, clip=ClipSpec(num_frames=8, stride=2, size=32), decoder_dim=16, decoder_depth=1, decoder_heads=2
+        encoder, ClipSpec(num_frames=8, stride=2, size=32), 0.75, decoder_dim=16, decoder_depth=1, decoder_heads=2
     )
     return config.build().eval()
 

@@ -42,7 +42,7 @@ class SiameseConfig(LearnerConfig):
     clip: Annotated[ClipSpec, FLAT] = field(default_factory=lambda: ClipSpec(1, 1, size=SIZE))
 
     def __post_init__(self) -> None:
-        sizes = {look.size for look in self.views().values()}
+        sizes = {look.size for look in self.sized().values()}
         for size in sizes:
             replace(self.clip, size=size).check(self.encoder)
         largest = f"--size {self.clip.size}: the largest view has {max(sizes)} px, give that"
@@ -53,7 +53,7 @@ class SiameseConfig(LearnerConfig):
         """Every view by name, in the order in which it is drawn."""
         ...
 
-    def views(self) -> dict[str, Look]:
+    def sized(self) -> dict[str, Look]:
         """The looks, each with its size."""
         return {name: replace(look, size=look.size or self.clip.size) for name, look in self.looks().items()}
 
@@ -65,7 +65,7 @@ class SiameseConfig(LearnerConfig):
         return replace(self, clip=with_period(self.clip, data))
 
     def transform(self) -> Views:
-        looks, clip = self.views(), self.clip
+        looks, clip = self.sized(), self.clip
         return Views(tuple(looks), tuple(looks.values()), mean=clip.mean, std=clip.std, grey=not clip.color)
 
 

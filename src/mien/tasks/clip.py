@@ -223,7 +223,7 @@ class ClipTask(nn.Module):
         clip, spec = self.spec.clip, self.spec
         augment = clip.augmented(self.config.augment)
         period = clip.frame_period_s if self.config.by_time else None
-        targets = spec.target if spec.per == "frame" else ()
+        targets = (spec.target if spec.classes else spec.names) if spec.per == "frame" else ()
         view = View(clip.num_frames, clip.stride, "train", augment, frame_period_s=period, frame_targets=targets)
         return {"clip": view}
 
