@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from mien.recipes.finetune import start_from
 from torch import Tensor
 
 from mien.data.labels import LabelSpec
@@ -21,8 +20,10 @@ from mien.models import load
 from mien.models.convert import config_and_weights
 from mien.models.convert_options import ConvertOptions
 from mien.models.folder import Provenance, save_model
+from mien.recipes import recipe
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.clip import ClipSpec
+from mien.verbs.finetune import Finetune, begun
 from mien.verbs.main import run
 
 Shapes = dict[str, tuple[int, ...]]
@@ -139,7 +140,7 @@ def test_a_released_model_is_a_classifier_of_frames(depth: int, srp: bool):
     config, weights, notes = converted(abaw5(depth, srp), f"resnet{depth}")
     spec = config.spec
     assert spec.names == ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
-    assert (spec.per, spec.size, spec.mean, config.test_resize) == ("frame", 224, (0.485, 0.456, 0.406), 256)
+    assert (spec.per, spec.clip.size, spec.clip.mean, config.test_resize) == ("frame", 224, (0.485, 0.456, 0.406), 256)
     assert (spec.contract.store.size, spec.contract.verified) == (256, False)
     assert (config.pool, config.head_norm) == ("srp" if srp else "tokens", "none")
     assert any("in the published order: Neutral, Anger" in note for note in notes)
@@ -182,10 +183,13 @@ def test_the_encoder_of_a_converted_file_starts_a_classifier(tmp_path: Path):
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "theirs.pth")
     assert run(["convert", str(tmp_path / "theirs.pth"), "--as", "resnet18", "--out", str(tmp_path / "ours")]) == 0
     folder = load(tmp_path / "ours")
-    assert folder.config.size == 224
+    assert folder.config.clip.size == 224
     assert "encoder without a head" in (tmp_path / "ours" / "README.md").read_text()
-    start = start_from(str(tmp_path / "ours"), None, 96)
-    assert (start.encoder, start.size, start.pixels["mean"]) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
+    experiment, start = begun(Finetune(data=tmp_path, out=tmp_path, init=str(tmp_path / "ours")), recipe("classify"))
+    clip = experiment.task.spec.clip
+    assert (experiment.task.encoder, clip.size, clip.mean) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
+    assert start is not None
+    assert start.hash == folder.hash
     task = ClassifyConfig(
         LabelSpec(("a", "b"), clip=ClipSpec(num_frames=2, size=64)), folder.config.encoder, pool="tokens"
     ).build()
@@ -254,7 +258,7 @@ def test_what_is_beside_a_front_end_is_listed(prefix: str):
     assert set(weights) == {f"encoder.{k}" for k in lips()}
     assert "left out: tcn.* (2 tensors), ctc.* (1 tensors)" in notes
     assert config.encoder == LipReadingConfig("swish")
-    assert (config.size, config.mean, config.std) == (96, (0.421,), (0.165,))
+    assert (config.clip.size, config.clip.mean, config.clip.std) == (96, (0.421,), (0.165,))
 
 
 def test_prelu_shows_and_swish_does_not():

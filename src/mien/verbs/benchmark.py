@@ -148,5 +148,14 @@ def usual(words: Sequence[str]) -> str:
     return find_protocol(words[0]).recipe
 
 
-VERB = RecipeVerb("benchmark", Benchmark, FINETUNE, work, ("PROTOCOL",), usual)
+def show(path: Path) -> None:
+    """Both columns of ``protocol.json``."""
+    from mien.scoring.render import plain
+    from mien.train.distributed import is_main
+
+    if is_main():
+        print(plain(path), path, sep="\n")
+
+
+VERB = RecipeVerb("benchmark", Benchmark, FINETUNE, work, show, ("PROTOCOL",), usual)
 main, benchmark = VERB.main, VERB.call

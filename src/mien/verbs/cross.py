@@ -200,5 +200,13 @@ def _classes(part: Part, value: str, per: str) -> tuple[str, ...]:
     return classes or (class_names(labelled(part.rows(value), target), target) if per == "clip" else ())
 
 
-VERB = RecipeVerb("cross", Cross, FINETUNE, work)
+def show(path: Path) -> None:
+    """The matrix."""
+    from mien.train.distributed import is_main
+
+    if is_main():
+        print(path.read_text(), path, sep="\n")
+
+
+VERB = RecipeVerb("cross", Cross, FINETUNE, work, show)
 main, cross = VERB.main, VERB.call

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from mien.data.options import LabelledRows
 from mien.options import FLAT, Arg
 from mien.recipes import FINETUNE, PRETRAIN
-from mien.verbs.recipe import RecipeVerb, Training
+from mien.verbs.recipe import RecipeVerb, Training, show_model
 
 if TYPE_CHECKING:
     from mien.data.manifest import Manifest
@@ -171,5 +171,5 @@ def say_contracts(start: Model | None, shards: Shards) -> None:
         console(errors=True).print(note, soft_wrap=True)
 
 
-VERB = RecipeVerb("finetune", Finetune, FINETUNE, work)
+VERB = RecipeVerb("finetune", Finetune, FINETUNE, work, show_model)
 main, finetune = VERB.main, VERB.call

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mien.options import Arg
 from mien.recipes import PRETRAIN
-from mien.verbs.recipe import RecipeVerb, Training
+from mien.verbs.recipe import RecipeVerb, Training, show_model
 
 if TYPE_CHECKING:
     from mien.data.parts import Rows
@@ -108,5 +108,5 @@ class Looks:
         return [look for look in (loss, monitor(learner, shards, watched, batch_size, device, where.is_main)) if look]
 
 
-VERB = RecipeVerb("pretrain", Pretrain, PRETRAIN, work)
+VERB = RecipeVerb("pretrain", Pretrain, PRETRAIN, work, show_model)
 main, pretrain = VERB.main, VERB.call

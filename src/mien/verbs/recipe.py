@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from mien.errors import UserError
 from mien.options import Arg, HelpWanted, from_keywords, help_text, nearest, parse
 from mien.recipes import index, recipe
+from mien.verbs.main import say_once
 
 if TYPE_CHECKING:
     from mien.models import Model
@@ -35,6 +36,7 @@ class RecipeVerb:
         options: class of the verb's own options.
         modules: where its recipes are.
         work: takes the options and the experiment.
+        show: prints what `work` returned, on the command line.
         words: names of the words that come before the recipe.
         usual: the recipe where none is named, by those words.
     """
@@ -43,11 +45,12 @@ class RecipeVerb:
     options: type
     modules: tuple[str, ...]
     work: Callable[..., Any]
+    show: Callable[[Any], None]
     words: tuple[str, ...] = ()
     usual: Callable[[Sequence[str]], str] | None = None
 
-    def main(self, argv: Sequence[str]) -> Any:
-        """Runs ``mien VERB`` with the words after the verb; returns what it made.
+    def main(self, argv: Sequence[str]) -> int:
+        """Runs ``mien VERB`` with the words after the verb, and prints what it made; returns the exit code.
 
         Raises:
             HelpWanted: with the text.
@@ -56,12 +59,13 @@ class RecipeVerb:
         named = list(argv[: len(self.words) + 1])
         named = named[: next((i for i, word in enumerate(named) if word.startswith("-")), len(named))]
         if len(named) < len(self.words) or (len(named) == len(self.words) and self.usual is None):
-            return self._without_recipe(argv)
+            self._refuse(argv)
         before, rest = named[: len(self.words)], argv[len(named) :]
         name = named[-1] if len(named) > len(self.words) else self._usual(before)
         prog = " ".join(["mien", self.name, *before, name])
         options, experiment = parse((self.options, recipe(name, self.modules)), rest, prog)
-        return self.work(*before, options, experiment)
+        self.show(self.work(*before, options, experiment))
+        return 0
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The same from Python: the words before the recipe, the recipe (a name, or an `Experiment`), then keywords."""
@@ -79,7 +83,8 @@ class RecipeVerb:
         assert self.usual is not None
         return self.usual(before)
 
-    def _without_recipe(self, argv: Sequence[str]) -> Any:
+    def _refuse(self, argv: Sequence[str]) -> NoReturn:
+        """Words without a recipe: the help, or an error."""
         wanted = " ".join([*self.words, "RECIPE"] if self.usual is None else self.words)
         prog = f"mien {self.name}"
         if not any(word in ASKED for word in argv):
@@ -99,4 +104,9 @@ class RecipeVerb:
         return "\n".join(["recipes", *lines])
 
 
-__all__ = ["RecipeVerb", "Training", "nearest"]
+def show_model(model: Model) -> None:
+    """Says where the model of a run is."""
+    say_once(f"model: {model.path}")
+
+
+__all__ = ["RecipeVerb", "Training", "nearest", "show_model"]
