@@ -37,6 +37,7 @@ from mien.recipes.masked import RECIPES
 from mien.recipes.profile import count_flops, profile, variants
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.train.blocks import compile_blocks
+from mien.transforms.clip import ClipSpec
 from mien.verbs.allocator import keep_freed_memory
 
 Precision = Literal["fp32", "bf16"]
@@ -240,7 +241,7 @@ class PlainClassifier(nn.Module):
 
 def classifier(name: str) -> Classifier:
     """With large enough weights for logits that tell whether two models are the same."""
-    spec = LabelSpec(tuple("abcdefg"), "categorical", num_frames=FRAMES, stride=4, size=SIZE)
+    spec = LabelSpec(tuple("abcdefg"), "categorical", clip=ClipSpec(num_frames=FRAMES, stride=4, size=SIZE))
     encoder = MODELS[name]()
     with torch.device("meta"):
         model = Classifier(ClassifyConfig(spec, encoder, encoder.pools[0]))

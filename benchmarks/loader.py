@@ -42,13 +42,12 @@ from mien.faces.pipeline import prepare
 from mien.recipes.masked import svfap_base, svfap_micro
 from mien.rng import generator
 from mien.tasks.classify import ClassifyConfig
-from mien.transforms.augment import Augment
-from mien.transforms.randaugment import RandAugment
+from mien.transforms.clip import Augment, ClipSpec
 
 SIZE, BATCH = 160, 32
-PUBLISHED = Augment(SIZE, crop="random_resized", flip=0.5, randaugment=RandAugment(), erase=0.25)
+PUBLISHED = Augment(size=SIZE, crop="random_resized", flip=0.5, randaugment=True, erase=0.25)
 VIEWS = {
-    "pretrain": View(16, 4, "pretrain", Augment(SIZE, crop="multi_scale")),
+    "pretrain": View(16, 4, "pretrain", Augment(size=SIZE, crop="multi_scale")),
     "finetune": View(16, 4, "train", PUBLISHED),
 }
 
@@ -170,7 +169,7 @@ def learners(device: str) -> dict[str, tuple[Any, dict[str, View], str | None]]:
     """Name to (model, views, name of its target), of a size that the device bears."""
     recipe = svfap_base() if device == "cuda" else svfap_micro()
     method = recipe.method.build()
-    spec = LabelSpec(("a", "b", "c", "d"), size=recipe.method.size)
+    spec = LabelSpec(("a", "b", "c", "d"), clip=ClipSpec(size=recipe.method.size))
     augment = replace(PUBLISHED, size=recipe.method.size)
     classifier = ClassifyConfig(spec, recipe.method.encoder, augment=augment).build()
     return {

@@ -7,7 +7,7 @@ import pytest
 from mien.config import class_table, digest, from_json, to_json
 from mien.contract import CropContract, Geometry, Store
 from mien.data.labels import LabelSpec
-from mien.recipes.experiment import PretrainRecipe
+from mien.recipes import recipe
 from mien.rng import generator, mix
 from mien.tasks.classify import ClassifyConfig
 
@@ -17,7 +17,10 @@ class Stranger:
     path: str = "somewhere"
 
 
-@pytest.mark.parametrize("config", [PretrainRecipe(), ClassifyConfig(spec=LabelSpec(names=("a", "b"))), CropContract()])
+CONFIGS = (recipe("svfap-base"), ClassifyConfig(spec=LabelSpec(names=("a", "b"))), CropContract())
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_json_round_trip(config):
     assert from_json(to_json(config), class_table(type(config))) == config
 

@@ -16,7 +16,7 @@ from mien.data.manifest import Manifest
 from mien.data.shards import ShardRow, Shards, ShardWriter, write_contract
 from mien.data.view import View
 from mien.errors import UserError
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 from tests.conftest import draw_clip
 
 GAP = 40  # after this many frames of a video ten have no face

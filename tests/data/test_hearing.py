@@ -21,11 +21,11 @@ from mien.data.view import Hearing, View
 from mien.faces import pack
 from mien.faces.options import PrepareConfig, contract_for
 from mien.faces.pipeline import prepare
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 from tests.data.video_files import pictures, write
 
 FRAMES = 30
-VIEW = View(10, 1, "pretrain", Augment(32), frame_period_s=0.04, hearing=Hearing())
+VIEW = View(10, 1, "pretrain", Augment(size=32), frame_period_s=0.04, hearing=Hearing())
 
 
 def clock(start_s: float, seconds: float) -> np.ndarray:
@@ -74,15 +74,15 @@ def test_a_shift_of_the_sound_is_seen(tmp_path):
 
 def test_windows_of_single_frames_and_margins(tmp_path):
     clip = write_row(tmp_path / "a", 2 + np.arange(FRAMES) / 25, clock(0, 5), 0.0)[0]
-    times_s, after = heard_by(View(4, 5, "pretrain", Augment(32), hearing=Hearing(0.03, joined=False)), clip)
+    times_s, after = heard_by(View(4, 5, "pretrain", Augment(size=32), hearing=Hearing(0.03, joined=False)), clip)
     assert after["sound"].shape == (4, 480)
     for t, sound in zip(times_s, after["sound"], strict=True):
         np.testing.assert_array_equal(sound, clock(t, 0.03))
     around = Hearing(0.03, joined=False, centred=True)
-    times_s, found = heard_by(View(4, 5, "pretrain", Augment(32), hearing=around), clip)
+    times_s, found = heard_by(View(4, 5, "pretrain", Augment(size=32), hearing=around), clip)
     np.testing.assert_array_equal(found["sound"][2], clock(times_s[2] - 0.015, 0.03))
     wide = Hearing(margin_samples=160)
-    times_s, found = heard_by(View(10, 1, "pretrain", Augment(32), frame_period_s=0.04, hearing=wide), clip)
+    times_s, found = heard_by(View(10, 1, "pretrain", Augment(size=32), frame_period_s=0.04, hearing=wide), clip)
     np.testing.assert_array_equal(found["sound"], clock(times_s[0] - 0.01, 0.42))
 
 
@@ -115,7 +115,7 @@ def test_variable_frame_rates_keep_the_sound_at_the_frames(tmp_path):
         picked = VIEW.pick(clip, np.random.default_rng(seed))
         assert np.abs(times_s[picked.positions] - picked.times_s).max() < 0.026
         np.testing.assert_array_equal(heard_by(VIEW, clip, seed)[1]["sound"][0], clock(picked.times_s[0], 0.001)[0])
-    unsteady = View(10, 1, "pretrain", Augment(32), hearing=Hearing())
+    unsteady = View(10, 1, "pretrain", Augment(size=32), hearing=Hearing())
     picked = unsteady.pick(clip, np.random.default_rng(0))
     beside = np.abs(picked.times_s - picked.times_s[0] - 0.04 * np.arange(10)) > 0.02
     assert beside.any()  # without sampling by time, frames that do not lie where the stretch says are left out
@@ -124,7 +124,7 @@ def test_variable_frame_rates_keep_the_sound_at_the_frames(tmp_path):
 
 def test_batches_bring_it(tmp_path):
     clips = write_row(tmp_path / "a", np.arange(FRAMES) / 25, clock(0, 5), 0.0)
-    views = {"clip": VIEW, "other": View(4, 1, "pretrain", Augment(32), hearing=Hearing(joined=False))}
+    views = {"clip": VIEW, "other": View(4, 1, "pretrain", Augment(size=32), hearing=Hearing(joined=False))}
     batch = next(ClipLoader(clips, views, 2, seed=0, workers=0).batches(0, 1))
     ready = prepare_batch(batch, views, "cpu")
     assert ready["clip"].shape == (2, 3, 10, 32, 32)
@@ -157,7 +157,7 @@ def test_times_of_the_container_decide_which_frame_hears_what(tmp_path, shift_s)
     path = write_click(tmp_path / "a.mkv", 0.61, shift_s)
     prepare([path], tmp_path / "out", PrepareConfig(contract_for("none", store=Store(size=32))), workers=0)
     clip = ClipSet(Shards(tmp_path / "out"))[0]
-    picked = View(40, 1, "pretrain", Augment(32), frame_period_s=0.04).pick(clip, np.random.default_rng(3))
+    picked = View(40, 1, "pretrain", Augment(size=32), frame_period_s=0.04).pick(clip, np.random.default_rng(3))
     sound = Hearing(joined=False).cut(clip, picked)["sound"]
     loud = np.abs(sound).max(1)
     hit = int(loud.argmax())
@@ -173,7 +173,7 @@ def test_rows_of_one_track_hear_across_their_borders(tmp_path, monkeypatch):
     clips = ClipSet(shards)
     assert [len(clips[k]) for k in range(3)] == [20, 20, 10]
     step = Hearing(margin_samples=1600)
-    view = View(10, 1, "pretrain", Augment(32), frame_period_s=0.04, hearing=step)
+    view = View(10, 1, "pretrain", Augment(size=32), frame_period_s=0.04, hearing=step)
     for index in (1, 2):  # the first row misses what AAC cuts off the file's start
         picked = view.pick(clips[index], np.random.default_rng(0))
         found = step.cut(clips[index], picked)

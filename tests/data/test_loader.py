@@ -18,13 +18,12 @@ from mien.data.shards import ShardRow, Shards, ShardWriter
 from mien.data.view import View
 from mien.errors import UserError
 from mien.layers.mask import TubeMask
-from mien.transforms.augment import Augment
-from mien.transforms.randaugment import RandAugment
+from mien.transforms.clip import Augment
 from tests.conftest import write_shards
 
 VIEWS = {
-    "clip": View(4, 2, "pretrain", Augment(32, crop="multi_scale"), TubeMask(2, 2, 0.5)),
-    "local": View(2, 1, "train", Augment(16, crop="random_resized", flip=0.5, randaugment=RandAugment(), erase=0.5)),
+    "clip": View(4, 2, "pretrain", Augment(size=32, crop="multi_scale"), TubeMask(2, 2, 0.5)),
+    "local": View(2, 1, "train", Augment(size=16, crop="random_resized", flip=0.5, randaugment=True, erase=0.5)),
 }
 
 
@@ -86,7 +85,7 @@ def test_frames_are_the_stored_ones(clips):
 
 
 def test_grey_views_decode_the_luma_alone(clips):
-    views = {"clip": View(3, 1, "test", Augment(32, grey=True, mean=(0.5,), std=(0.5,)))}
+    views = {"clip": View(3, 1, "test", Augment(size=32, grey=True, mean=(0.5,), std=(0.5,)))}
     batch = next(iter(EvalLoader(clips, views, 2)))
     wanted = simplejpeg.decode_jpeg(bytes(clips[0].jpeg(8)), "GRAY")
     np.testing.assert_array_equal(batch["clip"]["frames"][0, 0].numpy(), wanted)

@@ -20,7 +20,7 @@ from mien.data.segments import (
     targets_at,
 )
 from mien.data.shards import Shards
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.sequence import SequenceTransform
 from tests.data.tracks import FPS, SIZE, write_tracks
 
 
@@ -31,7 +31,7 @@ def shards(tmp_path: Path) -> Shards:
 
 
 def view(**fields) -> SegmentView:
-    augment = SequenceAugment(size=SIZE, mean=(0.0,), std=(1.0,), num_frames=fields["num_frames"])
+    augment = SequenceTransform(size=SIZE, mean=(0.0,), std=(1.0,), num_frames=fields["num_frames"])
     common = {
         "stride": 1,
         "policy": "pretrain",

@@ -21,6 +21,7 @@ from mien.data.select import (
     rates_differ,
 )
 from mien.errors import UserError
+from mien.transforms.clip import ClipSpec
 
 
 def row(clip_id: str, **values: object) -> dict:
@@ -110,7 +111,7 @@ def test_a_manifest_survives_the_disk_and_names_its_data(tmp_path):
 
 
 def test_another_geometry_is_refused_with_the_way_out():
-    spec = LabelSpec(names=("a", "b"), size=96, contract=CropContract(store=Store(size=96)))
+    spec = LabelSpec(names=("a", "b"), clip=ClipSpec(size=96), contract=CropContract(store=Store(size=96)))
     assert check_contract(spec, CropContract()) is None  # a larger store serves
     other = CropContract(geometry=Geometry(crop="box", margin=0.2))
     with pytest.raises(UserError, match="--allow-contract-mismatch"):
@@ -123,7 +124,7 @@ def test_another_geometry_is_refused_with_the_way_out():
     [(Store(size=64), "64 px"), (Store(color=False), "grey"), (Store(fps=2.0), "2 frames per second")],
 )
 def test_a_poorer_store_is_refused(store, words):
-    spec = LabelSpec(names=("a", "b"), size=96)
+    spec = LabelSpec(names=("a", "b"), clip=ClipSpec(size=96))
     with pytest.raises(UserError, match=words):
         check_contract(spec, CropContract(store=store))
 

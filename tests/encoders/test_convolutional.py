@@ -17,6 +17,7 @@ from mien.encoders.table import EncoderConfig
 from mien.errors import UserError
 from mien.methods.videomae import VideoMAEConfig
 from mien.tasks.classify import ClassifyConfig
+from mien.transforms.clip import ClipSpec
 from tests.encoders.test_conformance import CONVOLUTIONAL
 
 
@@ -59,7 +60,7 @@ def test_parameters_of_the_published_models():
 )
 def test_trainable_parameters_of_the_published_recipes(depth: Any, frozen: int, trainable: int):
     """official.md 8.2, with SRP and a classifier of eight."""
-    spec = LabelSpec(tuple("abcdefgh"), per="frame", num_frames=1, size=224)
+    spec = LabelSpec(tuple("abcdefgh"), per="frame", clip=ClipSpec(num_frames=1, size=224))
     config = ClassifyConfig(spec, ResNetConfig(depth=depth, frozen_stages=frozen), pool="srp", head_norm="none")
     with torch.device("meta"):
         task = config.build()

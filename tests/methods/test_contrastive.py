@@ -27,6 +27,7 @@ from mien.methods.table import MethodConfig
 from mien.models.folder import CLASSES
 from mien.rng import generator
 from mien.train.optim import OptimConfig, build_optimizer
+from mien.transforms.clip import ClipSpec
 from mien.transforms.contrastive import Look
 from tests.encoders.test_conformance import idle
 from tests.methods.processes import half
@@ -34,23 +35,25 @@ from tests.methods.processes import half
 SIZE, SMALL = 48, 32
 ENCODER = ResNetConfig(width=8)
 HEADS: dict[str, Any] = {"projector_hidden": 32, "projection": 16, "predictor_hidden": 32}
+PICTURE, CLIP = ClipSpec(1, 1, size=SIZE), ClipSpec(3, 1, size=SIZE, mean=(0.4,), std=(0.2,))
 LOOKS: dict[str, Any] = {"first": Look(size=SIZE), "second": Look(size=SIZE, blur=0.1, solarize=0.2)}
-CLIPS: dict[str, Any] = {"num_frames": 3, "mean": (0.4,), "std": (0.2,)}
 FRONT_END = LipReadingConfig(width=8)
 DINO_HEAD: dict[str, Any] = {
     "hidden": 32, "bottleneck": 16, "prototypes": 24, "num_local": 2, "local": Look(size=SMALL), "last_layer_frozen": 0.0
 }  # fmt: skip
 METHODS: dict[str, Any] = {
-    "byol": BYOLConfig(ENCODER, **LOOKS, **HEADS),
-    "byol-transformer": BYOLConfig(ViTConfig(dim=32, num_heads=2, depth=2, tube=(1, 16, 16)), **LOOKS, **HEADS),
-    "byol-video": BYOLConfig(FRONT_END, **CLIPS, **LOOKS, **HEADS),
-    "simsiam": SimSiamConfig(ENCODER, **LOOKS, projection=32, predictor_hidden=8),
-    "contrawarping": ContraWarpingConfig(ENCODER, **LOOKS, **HEADS, third=Look(size=SIZE), margin=-1.0),
-    "contrawarping-target": ContraWarpingConfig(
-        ENCODER, **LOOKS, **HEADS, third=Look(size=SIZE), margin=-1.0, warped_branch="target"
+    "byol": BYOLConfig(ENCODER, PICTURE, **LOOKS, **HEADS),
+    "byol-transformer": BYOLConfig(
+        ViTConfig(dim=32, num_heads=2, depth=2, tube=(1, 16, 16)), PICTURE, **LOOKS, **HEADS
     ),
-    "dino": DINOConfig(ENCODER, **LOOKS, **DINO_HEAD),
-    "dino-video": DINOConfig(FRONT_END, **CLIPS, **LOOKS, **DINO_HEAD),
+    "byol-video": BYOLConfig(FRONT_END, CLIP, **LOOKS, **HEADS),
+    "simsiam": SimSiamConfig(ENCODER, PICTURE, **LOOKS, projection=32, predictor_hidden=8),
+    "contrawarping": ContraWarpingConfig(ENCODER, PICTURE, **LOOKS, **HEADS, third=Look(size=SIZE), margin=-1.0),
+    "contrawarping-target": ContraWarpingConfig(
+        ENCODER, PICTURE, **LOOKS, **HEADS, third=Look(size=SIZE), margin=-1.0, warped_branch="target"
+    ),
+    "dino": DINOConfig(ENCODER, PICTURE, **LOOKS, **DINO_HEAD),
+    "dino-video": DINOConfig(FRONT_END, CLIP, **LOOKS, **DINO_HEAD),
 }
 
 
@@ -63,7 +66,7 @@ def method(request: pytest.FixtureRequest) -> Siamese:
 def batch(config: Any, count: int = 6, seed: int = 0) -> dict[str, torch.Tensor]:
     """What the loader would give: every view by its name."""
     rng = torch.Generator().manual_seed(seed)
-    channels, frames = config.encoder.channels, config.num_frames
+    channels, frames = config.encoder.channels, config.clip.num_frames
     return {
         name: torch.randn(count, channels, frames, look.size, look.size, generator=rng)
         for name, look in config.looks().items()
@@ -159,7 +162,7 @@ def test_frames_are_samples(method):
     """Of a clip every frame has its projection: as many as there are frames."""
     config = method.config
     clip = batch(config, 2)["first"]
-    assert method.online(clip).shape[0] == 2 * config.num_frames
+    assert method.online(clip).shape[0] == 2 * config.clip.num_frames
     assert method.features(clip).shape == (2, config.encoder.dim)
 
 
@@ -361,7 +364,8 @@ def test_heads_have_the_published_parameters():
 )
 def test_wrong_values_are_refused(wrong, word):
     with pytest.raises(UserError, match=word):
-        BYOLConfig(**wrong)
+        seen = {name: wrong.pop(name) for name in list(wrong) if hasattr(PICTURE, name)}
+        BYOLConfig(clip=replace(ClipSpec(1, 1, size=96), **seen), **wrong)
 
 
 def test_batch_statistics_are_those_of_all_processes(tmp_path: Path):

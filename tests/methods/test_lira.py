@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ from mien.methods.lira import SILENT_STEPS, LiRA, LiRAConfig
 from tests.encoders.test_conformance import idle
 
 SMALL = LiRAConfig(
-    LipReadingConfig(width=4), LogMel(bands=8), num_frames=10, size=48, crop=40, dim=16, depth=1, heads=2, kernel=3,
-    dropout=0.0,
+    LipReadingConfig(width=4), LogMel(bands=8), clip=replace(LiRAConfig().clip, num_frames=10, size=48), crop=40, dim=16,
+    depth=1, heads=2, kernel=3, dropout=0.0,
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def method() -> LiRA:
 def batch(config: LiRAConfig = SMALL, seed: int = 0, clips: int = 2) -> dict[str, torch.Tensor]:
     """Brightness that comes and goes, and noise that is as loud as the picture is bright."""
     rng = np.random.default_rng(seed)
-    frames, per_frame = config.num_frames, round(config.frame_s * 16000)
+    frames, per_frame = config.clip.num_frames, round(config.frame_s * 16000)
     bright = rng.uniform(0, 1, (clips, frames))
     margin = config.target.margin_samples
     level = np.pad(np.repeat(bright, per_frame, axis=1), ((0, 0), (margin, margin)), mode="edge")
@@ -164,7 +164,7 @@ def test_the_encoder_is_the_front_end_alone(method):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"frame_rate": 30.0}, "divisor"),
+        ({"frame_period_s": 1 / 30}, "divisor"),
         ({"crop": 64}, "crop"),
         ({"encoder": ViTConfig(tube=(2, 8, 8), channels=1)}, "single frames"),
         ({"heads": 3}, "heads"),
@@ -175,8 +175,9 @@ def test_the_encoder_is_the_front_end_alone(method):
     ],
 )
 def test_what_cannot_be_is_refused(change, says):
+    seen = {f.name for f in fields(SMALL.clip)} & change.keys()
     with pytest.raises(UserError, match=says):
-        replace(SMALL, **change)
+        replace(SMALL, **({"clip": replace(SMALL.clip, **change)} if seen else change))
 
 
 def test_features_are_those_of_each_frame(method):

@@ -17,6 +17,7 @@ from mien.layers.mask import TubeMask
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.tasks.classify import ClassifyConfig
 from mien.train.optim import OptimConfig, build_optimizer
+from mien.transforms.clip import ClipSpec
 from tests.methods.test_conformance import METHODS, PYRAMID, batch
 
 
@@ -55,8 +56,9 @@ def test_decoder_order_moves_tokens_and_nothing_else():
 
 def test_the_picture_shows_appearance_motion_and_their_sum():
     c, clip, keep = METHODS["mae-dfer"], batch()["clip"], batch()["keep"]
-    pixels = (clip * torch.tensor(c.std).view(3, 1, 1, 1) + torch.tensor(c.mean).view(3, 1, 1, 1)).clamp(0, 1)
-    clip = (pixels - torch.tensor(c.mean).view(3, 1, 1, 1)) / torch.tensor(c.std).view(3, 1, 1, 1)
+    mean, std = c.clip.mean, c.clip.std
+    pixels = (clip * torch.tensor(std).view(3, 1, 1, 1) + torch.tensor(mean).view(3, 1, 1, 1)).clamp(0, 1)
+    clip = (pixels - torch.tensor(mean).view(3, 1, 1, 1)) / torch.tensor(std).view(3, 1, 1, 1)
     rows = c.build().eval().pictures(clip, keep)
     first, second = pixels[:, :, ::2], pixels[:, :, 1::2]
     torch.testing.assert_close(rows["original"], first)
@@ -91,7 +93,9 @@ def test_representative_tokens_start_as_published_and_are_decayed_at_pre_trainin
     method = METHODS["mae-dfer"].build()
     tokens: Any = method.encoder
     assert tokens.region_tokens.abs().max() <= 0.02
-    task = ClassifyConfig(LabelSpec(("a", "b"), size=48), METHODS["mae-dfer"].encoder, pool="summary").build()
+    task = ClassifyConfig(
+        LabelSpec(("a", "b"), clip=ClipSpec(size=48)), METHODS["mae-dfer"].encoder, pool="summary"
+    ).build()
     assert (decay_of(method, "encoder.region_tokens"), decay_of(task, "encoder.region_tokens")) == (0.05, 0)
     assert (decay_of(method, "decoder.mask_token"), decay_of(task, "head.weight")) == (0, 0.05)
 
@@ -110,10 +114,10 @@ def test_a_mask_that_is_unequal_over_regions_is_refused():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(UserError, match="no motion"):
-        MAEDFERConfig(TPSBTConfig(tube=(1, 16, 16)), num_frames=8)
+        MAEDFERConfig(TPSBTConfig(tube=(1, 16, 16)), clip=ClipSpec(num_frames=8))
     with pytest.raises(UserError, match="only an LGI-Former"):
-        MAEDFERConfig(PYRAMID, size=48, decoder_order="region")
+        MAEDFERConfig(PYRAMID, clip=ClipSpec(size=48), decoder_order="region")
     with pytest.raises(UserError, match="grid is 8x10x10"):
-        MAEDFERConfig(size=96)
+        MAEDFERConfig(clip=ClipSpec(size=96))
     with pytest.raises(UserError, match="do not divide"):
         LGIFormerConfig(region=(2, 3, 10))

@@ -20,8 +20,10 @@ from mien.models import load
 from mien.models.convert import config_and_weights
 from mien.models.folder import Provenance, save_model
 from mien.models.options import ConvertOptions
-from mien.recipes.finetune import start_from
+from mien.recipes import recipe
 from mien.tasks.classify import ClassifyConfig
+from mien.transforms.clip import ClipSpec
+from mien.verbs.finetune import Finetune, begun
 from mien.verbs.main import run
 
 Shapes = dict[str, tuple[int, ...]]
@@ -138,7 +140,7 @@ def test_a_released_model_is_a_classifier_of_frames(depth: int, srp: bool):
     config, weights, notes = converted(abaw5(depth, srp), f"resnet{depth}")
     spec = config.spec
     assert spec.names == ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
-    assert (spec.per, spec.size, spec.mean, config.test_resize) == ("frame", 224, (0.485, 0.456, 0.406), 256)
+    assert (spec.per, spec.clip.size, spec.clip.mean, config.test_resize) == ("frame", 224, (0.485, 0.456, 0.406), 256)
     assert (spec.contract.store.size, spec.contract.verified) == (256, False)
     assert (config.pool, config.head_norm) == ("srp" if srp else "tokens", "none")
     assert any("in the published order: Neutral, Anger" in note for note in notes)
@@ -181,11 +183,16 @@ def test_the_encoder_of_a_converted_file_starts_a_classifier(tmp_path: Path):
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "theirs.pth")
     assert run(["convert", str(tmp_path / "theirs.pth"), "--as", "resnet18", "--out", str(tmp_path / "ours")]) == 0
     folder = load(tmp_path / "ours")
-    assert folder.config.size == 224
+    assert folder.config.clip.size == 224
     assert "encoder without a head" in (tmp_path / "ours" / "README.md").read_text()
-    start = start_from(str(tmp_path / "ours"), None, 96)
-    assert (start.encoder, start.size, start.pixels["mean"]) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
-    task = ClassifyConfig(LabelSpec(("a", "b"), num_frames=2, size=64), folder.config.encoder, pool="tokens").build()
+    experiment, start = begun(Finetune(data=tmp_path, out=tmp_path, init=str(tmp_path / "ours")), recipe("classify"))
+    clip = experiment.task.spec.clip
+    assert (experiment.task.encoder, clip.size, clip.mean) == (ResNetConfig(), 224, (0.485, 0.456, 0.406))
+    assert start is not None
+    assert start.hash == folder.hash
+    task = ClassifyConfig(
+        LabelSpec(("a", "b"), clip=ClipSpec(num_frames=2, size=64)), folder.config.encoder, pool="tokens"
+    ).build()
     encoder: Any = folder.module.encoder
     task.encoder.load_state_dict(encoder.state_dict(), strict=True)
     assert torch.equal(task.encoder.state_dict()["layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
@@ -251,7 +258,7 @@ def test_what_is_beside_a_front_end_is_listed(prefix: str):
     assert set(weights) == {f"encoder.{k}" for k in lips()}
     assert "left out: tcn.* (2 tensors), ctc.* (1 tensors)" in notes
     assert config.encoder == LipReadingConfig("swish")
-    assert (config.size, config.mean, config.std) == (96, (0.421,), (0.165,))
+    assert (config.clip.size, config.clip.mean, config.clip.std) == (96, (0.421,), (0.165,))
 
 
 def test_prelu_shows_and_swish_does_not():
@@ -293,7 +300,7 @@ def test_other_kinds_of_files_are_refused():
 
 
 def test_supervised_models_without_an_official_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    spec = LabelSpec(("a", "b"), num_frames=2, size=64)
+    spec = LabelSpec(("a", "b"), clip=ClipSpec(num_frames=2, size=64))
     config = ClassifyConfig(spec, ResNetConfig(width=2), pool="tokens")  # a LayerNorm before the head
     save_model(tmp_path / "model", config.build(), config, Provenance())
     assert run(["convert", str(tmp_path / "model"), "--to", "official", str(tmp_path / "y.pth")]) == 2

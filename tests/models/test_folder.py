@@ -20,16 +20,17 @@ from mien.models.card import model_card
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.tasks.sequence import SequenceConfig
+from mien.transforms.clip import ClipSpec
 from mien.transforms.sequence import SequenceAugment
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
 SPEC = LabelSpec(
-    names=("calm", "glad"), target="mood", size=32, stride=2, frame_period_s=0.04, training_data="drawn",
+    names=("calm", "glad"), target=('mood',), clip=ClipSpec(stride=2, frame_period_s=0.04, size=32), training_data="drawn",
     contract=CropContract(Geometry(margin=0.2)),
 )  # fmt: skip
 CONFIGS = [
     ClassifyConfig(spec=SPEC, encoder=ENCODER),
-    SVFAPConfig(encoder=ENCODER, size=32, decoder_heads=2, decoder_dim=16),
+    SVFAPConfig(encoder=ENCODER, clip=ClipSpec(size=32), decoder_heads=2, decoder_dim=16),
 ]
 PROVENANCE = Provenance((SPEC.contract,), "drawn", ("0123",), "classify", "4567", "fold_2", metrics={"val_uar": 0.5})
 
@@ -74,11 +75,10 @@ def test_the_card_says_what_it_is_and_is_not(tmp_path):
 
 TINY = LipReadingConfig(width=4)
 VALUES = LabelSpec(
-    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), num_frames=20, stride=1, frame_period_s=0.04,
-    size=32, color=False, mean=(0.4,), std=(0.2,),
+    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), clip=ClipSpec(20, 1, 0.04, 32, (0.4,), (0.2,)),
 )  # fmt: skip
 TRAITS = replace(VALUES, kind="traits", per="clip", names=("openness",), range=None)
-CROPPED = SequenceAugment(size=32, crop=28, mean=(0.4,), std=(0.2,))
+CROPPED = SequenceAugment(crop=28)
 CARDS = {
     "frames": (
         RegressConfig(VALUES, TINY),

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from mien.recipes.experiment import PretrainRecipe
+from mien.recipes.pretrain import data_fraction, frame_period_s, lengths, pretrain
 
 from mien.data.shards import Shards
 from mien.encoders.lgi_former import LGIFormerConfig
@@ -19,17 +21,16 @@ from mien.methods.byol import BYOLConfig
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load, save_model
-from mien.recipes.experiment import PretrainRecipe
-from mien.recipes.pretrain import data_fraction, frame_period_s, lengths, pretrain
 from mien.timeline.strips import clips_of_video
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
+from mien.transforms.clip import ClipSpec
 from mien.transforms.contrastive import Look
 from mien.verbs.reconstruct import main
 from tests.timeline.helpers import READY, every, write_video
 
 METHOD = SVFAPConfig(
-    TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2), 0.5, num_frames=8, stride=2, size=32,
+    TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2), 0.5, clip=ClipSpec(num_frames=8, stride=2, size=32),
     decoder_dim=16, decoder_depth=1, decoder_heads=2,
 )  # fmt: skip
 RECIPE = PretrainRecipe("test", METHOD, train=TrainConfig(batch_size=2, steps=1, workers=0))
@@ -63,7 +64,7 @@ def test_a_run_records_its_part_and_the_frame_period(tmp_path: Path, shards: Pat
 
 STILL = TrainConfig(batch_size=2, steps=1, workers=0)
 REGIONS = MAEDFERConfig(
-    LGIFormerConfig(dim=16, num_heads=2, depth=1, region=(2, 1, 2), grid=(4, 2, 2)), 0.5, num_frames=8, stride=2, size=32,
+    LGIFormerConfig(dim=16, num_heads=2, depth=1, region=(2, 1, 2), grid=(4, 2, 2)), 0.5, clip=ClipSpec(num_frames=8, stride=2, size=32),
     decoder_dim=16, decoder_depth=1, decoder_heads=2, decoder_order="region",
 )  # fmt: skip
 

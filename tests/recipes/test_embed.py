@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from mien.recipes.embed import draw_tsne, groups_of, tsne
 from PIL import Image
 
 from mien.data.dataset import ClipSet
@@ -21,8 +22,8 @@ from mien.data.shards import Shards
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load, save_model
-from mien.recipes.embed import draw_tsne, groups_of, tsne
 from mien.tasks.classify import ClassifyConfig
+from mien.transforms.clip import ClipSpec
 from mien.verbs.main import run
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
@@ -32,10 +33,7 @@ def classifier(folder: Path, shards: Path) -> Path:
     contract = Shards(shards).contract
     spec = LabelSpec(
         ("left", "right"),
-        num_frames=8,
-        stride=2,
-        frame_period_s=1 / 25,
-        size=32,
+        clip=ClipSpec(num_frames=8, stride=2, frame_period_s=1 / 25, size=32),
         training_data="drawn",
         contract=contract,
     )
@@ -47,7 +45,7 @@ def classifier(folder: Path, shards: Path) -> Path:
 
 def pretrained(folder: Path, shards: Path, period: float | None = 1 / 25) -> Path:
     config = SVFAPConfig(
-        ENCODER, 0.5, num_frames=8, stride=2, size=32, decoder_dim=16, decoder_depth=1, decoder_heads=2
+        ENCODER, 0.5, clip=ClipSpec(num_frames=8, stride=2, size=32), decoder_dim=16, decoder_depth=1, decoder_heads=2
     )
     torch.manual_seed(0)
     provenance = Provenance((Shards(shards).contract,), "drawn", frame_period_s=period)

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mien.recipes.experiment import PretrainRecipe
+from mien.recipes.finetune import finetune
+from mien.recipes.pretrain import RECIPES, pretrain, training_rows
 
 from mien.contract import Geometry
 from mien.data.manifest import Manifest
@@ -18,14 +21,12 @@ from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
 from mien.methods.svfap import SVFAPConfig
 from mien.models import load
-from mien.recipes.experiment import PretrainRecipe
-from mien.recipes.finetune import finetune
-from mien.recipes.pretrain import RECIPES, pretrain, training_rows
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData
 from mien.scoring.evaluation import evaluate
 from mien.scoring.options import Scoring
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
+from mien.transforms.clip import ClipSpec
 from tests.conftest import write_shards
 
 ENCODER = TPSBTConfig(dim=32, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
@@ -35,7 +36,9 @@ PLAIN = ClassifyRecipe(
 )  # fmt: skip
 PRETRAIN = PretrainRecipe(
     "svfap-micro",
-    SVFAPConfig(ENCODER, mask_ratio=0.5, stride=1, size=32, decoder_dim=16, decoder_depth=1, decoder_heads=2),
+    SVFAPConfig(
+        ENCODER, mask_ratio=0.5, clip=ClipSpec(stride=1, size=32), decoder_dim=16, decoder_depth=1, decoder_heads=2
+    ),
     train=TrainConfig(batch_size=4, steps=3, workers=1),
 )
 

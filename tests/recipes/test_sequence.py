@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mien.recipes.finetune import finetune, resolve, select_rows, start_from
 
 from mien.data.labels import LabelSpec
 from mien.data.segments import StretchSet, pixel_statistics
@@ -17,13 +18,13 @@ from mien.data.shards import Shards
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.errors import UserError
 from mien.models import load
-from mien.recipes.finetune import finetune, resolve, select_rows, start_from
 from mien.recipes.sequence import TABLE_III, TABLE_IV, SequenceRecipe, clusters, sequence_recola, sequence_sewa
 from mien.recipes.supervised import FinetuneData
 from mien.scoring.evaluation import evaluate
 from mien.tasks.sequence import SequenceConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
+from mien.transforms.clip import ClipSpec
 from tests.data.tracks import write_tracks
 
 TINY, SIDE = LipReadingConfig(width=4), 32
@@ -91,7 +92,7 @@ def test_clusters_against_the_best_of_all_partitions():
 
 
 def test_tanh_keeps_numbers_within_the_range():
-    spec = LabelSpec(("arousal",), "dimensional", "frame", num_frames=4, size=SIDE, range=(1.0, 9.0))
+    spec = LabelSpec(("arousal",), "dimensional", "frame", clip=ClipSpec(num_frames=4, size=SIDE), range=(1.0, 9.0))
     task = SequenceConfig(spec, TINY, gru_layers=1, gru_hidden=4, activation="tanh").build().eval()
     assert task.head is not None
     hidden = torch.randn(1, 50, 4)

@@ -18,7 +18,7 @@ from mien.data.view import View
 from mien.errors import UserError
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
 from mien.tasks.classify import ClassifyConfig
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 from tests.conftest import write_shards
 
 SPEC = LabelSpec(("anger", "happiness"))

@@ -17,9 +17,10 @@ from mien.data.shards import ShardRow, ShardWriter, write_contract
 from mien.models import Model, Provenance
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment, ClipSpec
 
 SIZE, FRAMES = 32, 20
+CLIP = ClipSpec(8, 1, 0.04, SIZE)
 FAILED = {"status": "no_face", "reason": "no face in 20 frames", "shard": "", "row": -1, "num_frames": 0, "track": -1}
 
 
@@ -63,11 +64,11 @@ class Brightness(nn.Module):
         self.spec = spec
 
     def plain_augment(self) -> Augment:
-        return Augment(size=self.spec.size, mean=self.spec.mean, std=self.spec.std)
+        return self.spec.clip.plain()
 
     def predict(self, clip: torch.Tensor) -> torch.Tensor:
-        mean = torch.tensor(self.spec.mean)[:, None, None, None]
-        std = torch.tensor(self.spec.std)[:, None, None, None]
+        mean = torch.tensor(self.spec.clip.mean)[:, None, None, None]
+        std = torch.tensor(self.spec.clip.std)[:, None, None, None]
         level = ((clip * std + mean) * 255 - 40) / 170
         level = level.mean(dim=(1, 2, 3, 4)) if self.spec.per == "clip" else level.mean(dim=(1, 3, 4))
         if self.spec.kind != "categorical":
@@ -84,6 +85,6 @@ def folder_of(spec: LabelSpec, path: Path) -> Model:
 
 
 def spec_of(names: tuple[str, ...], **fields: Any) -> LabelSpec:
-    common: dict[str, Any] = {"num_frames": 8, "stride": 1, "frame_period_s": 0.04, "size": SIZE, "views": 2}
+    common: dict[str, Any] = {"clip": CLIP, "views": 2}
     common |= {"contract": CropContract(store=Store(size=SIZE))}
     return LabelSpec(names, **(common | fields))

@@ -9,11 +9,13 @@ import torch
 from mien.data.labels import LabelSpec
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.tasks.classify import Classifier, ClassifyConfig
-from mien.transforms.augment import Augment
+from mien.transforms.clip import ClipAugment, ClipSpec
+from mien.transforms.mix import Mix
 from tests.encoders.test_conformance import idle
 
-SPEC = LabelSpec(names=("calm", "glad", "sad"), size=32, num_frames=16)
-TINY = ClassifyConfig(spec=SPEC, encoder=TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2), mix=None)
+OFF = Mix(0.0, 0.0)
+SPEC = LabelSpec(names=("calm", "glad", "sad"), clip=ClipSpec(num_frames=16, size=32))
+TINY = ClassifyConfig(spec=SPEC, encoder=TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2), mix=OFF)
 
 
 def batch() -> dict:
@@ -67,7 +69,7 @@ def test_it_can_learn_one_batch(model):
 
 
 def test_a_frozen_encoder_stays_as_it_is():
-    config = replace(TINY, frozen=True, encoder=replace(TINY.encoder, drop_path=0.5))
+    config = replace(TINY, frozen="all", encoder=replace(TINY.encoder, drop_path=0.5))
     model = config.build().train()
     assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"fc_norm", "head"}
     clip = batch()["clip"]
@@ -85,14 +87,14 @@ def test_mixing_is_a_function_of_torchs_generator():
 
 
 def test_evaluation_never_augments():
-    config = replace(TINY, augment=Augment(size=32, crop="random_resized", flip=0.5, erase=1.0))
+    config = replace(TINY, augment=ClipAugment(crop="random_resized", flip=0.5, erase=1.0))
     frames = torch.randint(0, 255, (1, 16, 40, 40, 3), dtype=torch.uint8)
     plain = config.build().plain_augment()
     assert plain.draw(np.random.default_rng(0)) == {}
     assert torch.equal(plain.apply(frames, {}), plain.apply(frames, {}))
 
 
-FRAMES = replace(TINY, spec=replace(SPEC, per="frame", target="expression"), class_weights=(1.0, 2.0, 0.5))
+FRAMES = replace(TINY, spec=replace(SPEC, per="frame", target=("expression",)), weights=(1.0, 2.0, 0.5))
 
 
 def frames() -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from mien.errors import UserError
 from mien.layers.spatial_reserve import SpatialReserve
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
+from mien.transforms.clip import ClipSpec
+from mien.transforms.mix import Mix
 from tests.encoders.test_conformance import idle
 
 ENCODERS: dict[str, Any] = {
@@ -37,8 +40,10 @@ def encoder(request: pytest.FixtureRequest) -> Any:
 
 
 def task(encoder: Any, per: Any = "clip", **fields: Any) -> Any:
-    spec = LabelSpec(("a", "b", "c"), per=per, num_frames=NUM_FRAMES, size=SIZE)
-    return ClassifyConfig(spec, encoder, mix=None, **{"pool": "tokens", **fields}).build()
+    spec = LabelSpec(
+        ("a", "b", "c"), per=per, clip=replace(ClipSpec.usual(encoder.channels, SIZE), num_frames=NUM_FRAMES)
+    )
+    return ClassifyConfig(spec, encoder, mix=Mix(0.0, 0.0), **{"pool": "tokens", **fields}).build()
 
 
 def clip(encoder: Any, num: int = 2) -> Tensor:
@@ -125,12 +130,12 @@ def test_frozen_stages_stay_frozen_inside_a_task():
 
 
 def test_refusals():
-    spec = LabelSpec(("a",), kind="dimensional", num_frames=8, size=64)
+    spec = LabelSpec(("a",), kind="dimensional", clip=ClipSpec(num_frames=8, size=64))
     with pytest.raises(
         UserError, match=r"at 64 px: the encoder has 2x2 places, .* needs 3x3; give a size of 65 px or more"
     ):
         RegressConfig(spec, ENCODERS["resnet"], pool="srp").build()
-    spec = LabelSpec(("a",), kind="dimensional", num_frames=8, size=32)
+    spec = LabelSpec(("a",), kind="dimensional", clip=ClipSpec(num_frames=8, size=32))
     with pytest.raises(UserError, match="give a size of 48 px or more"):
         RegressConfig(spec, ENCODERS["vit"], pool="srp").build()
     with pytest.raises(UserError, match='pool "fused" has no order over time; give tokens or srp'):

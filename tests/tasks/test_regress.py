@@ -13,9 +13,10 @@ from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.losses.regression import RegressionLoss, regression_loss
 from mien.tasks.regress import RegressConfig
+from mien.transforms.clip import ClipSpec
 from tests.encoders.test_conformance import idle
 
-SPEC = LabelSpec(("valence", "arousal"), "dimensional", size=32, range=(-1.0, 1.0))
+SPEC = LabelSpec(("valence", "arousal"), "dimensional", clip=ClipSpec(size=32), range=(-1.0, 1.0))
 FRAMES = replace(SPEC, per="frame")
 PYRAMID = TPSBTConfig(dim=16, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
 REGIONS = LGIFormerConfig(dim=16, num_heads=2, depth=2, region=(2, 1, 2), grid=(8, 2, 2))

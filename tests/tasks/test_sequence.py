@@ -17,28 +17,26 @@ from mien.errors import UserError
 from mien.losses.composite import CompositeLoss, Discrete
 from mien.models import Provenance, load, save_model
 from mien.tasks.sequence import SequenceConfig, SequenceTask
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.clip import ClipSpec
 from tests.encoders.test_conformance import idle
 
 SIZE, T = 32, 12
 SPEC = LabelSpec(
-    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0), num_frames=T, stride=1, frame_period_s=0.04,
-    size=SIZE, color=False, mean=(0.4,), std=(0.2,), views=1,
+    ("arousal", "valence"), "dimensional", "frame", range=(-1.0, 1.0),
+    clip=ClipSpec(T, 1, 0.04, SIZE, (0.4,), (0.2,)), views=1,
 )  # fmt: skip
-AUGMENT = SequenceAugment(size=SIZE, mean=(0.4,), std=(0.2,))
 ALL = CompositeLoss((1.0,), (0.5,), (0.5,), (0.5,))
 DISCRETE = Discrete(centroids=((-0.6, -0.1, 0.2, 0.8), (-0.5, 0.0, 0.1, 0.5)), num_bins=5)
 SMALL = SequenceConfig(
-    SPEC, LipReadingConfig(width=4), gru_hidden=8, augment=AUGMENT, loss=ALL, discrete=DISCRETE, activation="tanh"
+    SPEC, LipReadingConfig(width=4), gru_hidden=8, loss=ALL, discrete=DISCRETE, activation="tanh"
 )  # fmt: skip
-COLOUR = {"spec": replace(SPEC, color=True, mean=(0.4,) * 3, std=(0.2,) * 3),
-          "augment": replace(AUGMENT, grey=False, mean=(0.4,) * 3, std=(0.2,) * 3)}  # fmt: skip
+COLOUR = replace(SPEC, clip=replace(SPEC.clip, mean=(0.4,) * 3, std=(0.2,) * 3))
 CONFIGS = {
     "lips": SMALL,
     "lips-normed": replace(SMALL, feature_norm="batch"),
     "lips-both-ways": replace(SMALL, bidirectional=True, gru_layers=1),
-    "frames": replace(SMALL, encoder=ResNetConfig(width=4), **COLOUR),
-    "clips": replace(SMALL, encoder=ViTConfig(dim=16, num_heads=2, depth=1), **COLOUR),
+    "frames": replace(SMALL, encoder=ResNetConfig(width=4), spec=COLOUR),
+    "clips": replace(SMALL, encoder=ViTConfig(dim=16, num_heads=2, depth=1), spec=COLOUR),
 }
 
 
@@ -56,11 +54,11 @@ def batch(config: SequenceConfig) -> dict:
     rng = torch.Generator().manual_seed(0)
     values = 2 * torch.rand(3, T, 2, generator=rng) - 1
     values[0, :4] = torch.nan
-    return {"clip": torch.randn(3, 3 if config.spec.color else 1, T, SIZE, SIZE, generator=rng), "values": values}
+    return {"clip": torch.randn(3, 3 if config.spec.clip.color else 1, T, SIZE, SIZE, generator=rng), "values": values}
 
 
 def track(config: SequenceConfig, count: int) -> torch.Tensor:
-    return torch.randint(0, 255, (count, SIZE, SIZE, 3 if config.spec.color else 1), dtype=torch.uint8)
+    return torch.randint(0, 255, (count, SIZE, SIZE, 3 if config.spec.clip.color else 1), dtype=torch.uint8)
 
 
 def test_shapes_and_terms(config):

@@ -17,6 +17,7 @@ from mien.faces.faces import FaceSample
 from mien.faces.options import contract_for
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.tasks.regress import RegressConfig, Regressor
+from mien.transforms.clip import ClipSpec
 
 READY = contract_for("none", store=Store(size=32))
 BOXED = contract_for("box", boxes=True, store=Store(size=32))
@@ -35,8 +36,8 @@ def classifier(
     channels = 3 if color else 1
     mean = (0.45, 0.4, 0.35)[:channels]
     spec = LabelSpec(
-        names, target="expression", num_frames=8, stride=stride, frame_period_s=1 / 20, size=32, color=color,
-        training_data=training_data, contract=contract, mean=mean, std=(0.25,) * channels,
+        names, target=("expression",), clip=ClipSpec(8, stride, 1 / 20, 32, mean, (0.25,) * channels),
+        training_data=training_data, contract=contract,
     )  # fmt: skip
     encoder = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2, channels=channels)
     model = ClassifyConfig(spec, encoder).build().eval()
@@ -56,7 +57,7 @@ def regressor(
     """Untrained, but with a head that answers differently to different clips."""
     torch.manual_seed(seed)
     spec = LabelSpec(
-        names, kind, per, " ".join(names), bounds, num_frames, 2, 1 / 20, 32, contract=READY, std=(0.25,) * 3
+        names, kind, per, names, bounds, ClipSpec(num_frames, 2, 1 / 20, 32, std=(0.25,) * 3), contract=READY
     )
     model = RegressConfig(spec, TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)).build().eval()
     with torch.no_grad():

@@ -119,7 +119,7 @@ def test_a_row_is_what_the_model_says_of_the_stored_frames(tmp_path: Path):
         jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(frame.image), READY.store.quality, "RGB", "420")
         frames.append(simplejpeg.decode_jpeg(jpeg).astype(np.float32) / 255)
     # the row at 1.0 s: eight frames 0.1 s apart from 0.65 to 1.35 s, frame numbers 13, 15, ... 27
-    clip = (np.stack(frames[13:28:2]) - model.spec.mean) / model.spec.std
+    clip = (np.stack(frames[13:28:2]) - model.spec.clip.mean) / model.spec.clip.std
     expected = model.predict(torch.from_numpy(clip).float().permute(3, 0, 1, 2)[None])[0].tolist()
     row = next(r for r in rows_of(tmp_path / "out") if float(r["time_s"]) == 1.0)
     assert [float(row["p_open"]), float(row["p_closed"])] == pytest.approx(expected, abs=1e-5)

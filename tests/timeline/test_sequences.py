@@ -21,21 +21,16 @@ from mien.timeline.frames import CropStream
 from mien.timeline.scores import score_stream
 from mien.timeline.sequences import SequenceRunner, shape_of
 from mien.timeline.windows import Windower
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.clip import ClipSpec
 from tests.timeline.helpers import READY, classifier, every, face, write_video
 
 SPEC = LabelSpec(
-    ("arousal", "valence"), "dimensional", "frame", "arousal valence", (-1.0, 1.0), 20, 1, 0.04, 32, False, (0.4,), (0.2,),
-    1, contract=READY,
+    ("arousal", "valence"), "dimensional", "frame", ("arousal", "valence"), (-1.0, 1.0),
+    ClipSpec(20, 1, 0.04, 32, (0.4,), (0.2,)), 1, contract=READY,
 )  # fmt: skip
-LIPS = SequenceConfig(
-    SPEC, LipReadingConfig(width=4), gru_hidden=8, augment=SequenceAugment(32, mean=(0.4,), std=(0.2,))
-)  # fmt: skip
-COLOUR = SequenceAugment(32, mean=(0.4,) * 3, std=(0.2,) * 3, grey=False)
-CLIPS = SequenceConfig(
-    replace(SPEC, color=True, mean=(0.4,) * 3, std=(0.2,) * 3), ViTConfig(dim=16, num_heads=2, depth=1), gru_hidden=8,
-    augment=COLOUR,
-)  # fmt: skip
+LIPS = SequenceConfig(SPEC, LipReadingConfig(width=4), gru_hidden=8)
+COLOUR = replace(SPEC, clip=replace(SPEC.clip, mean=(0.4,) * 3, std=(0.2,) * 3))
+CLIPS = SequenceConfig(COLOUR, ViTConfig(dim=16, num_heads=2, depth=1), gru_hidden=8)
 
 
 def model(config: SequenceConfig = LIPS) -> SequenceTask:

@@ -15,6 +15,7 @@ from mien.errors import UserError
 from mien.methods.svfap import SVFAP, SVFAPConfig
 from mien.models import Provenance, save_model
 from mien.timeline.strips import StripClip, as_reconstructor, clips_of_shards, clips_of_video, draw_strips, reconstruct
+from mien.transforms.clip import ClipSpec
 from mien.verbs.reconstruct import main
 from tests.conftest import write_shards
 from tests.timeline.helpers import READY, classifier, every, write_video
@@ -25,7 +26,7 @@ def model() -> SVFAP:
     torch.manual_seed(0)
     encoder = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2, tube=(2, 8, 8))
     config = SVFAPConfig(
-        encoder, 0.75, num_frames=8, stride=2, size=32, decoder_dim=16, decoder_depth=1, decoder_heads=2
+        encoder, ClipSpec(num_frames=8, stride=2, size=32), 0.75, decoder_dim=16, decoder_depth=1, decoder_heads=2
     )
     return config.build().eval()
 

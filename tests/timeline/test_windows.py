@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mien.data.labels import LabelSpec
 from mien.timeline.windows import Moment, Windower, WindowShape
+from mien.transforms.clip import ClipSpec
 from tests.timeline.helpers import face
 
 FOUR = WindowShape(4, 0.1)  # a clip reaches 0.15 s to both sides of its centre
@@ -26,7 +26,7 @@ def at(moment: Moment, shape: int = 0) -> list[float]:
 
 
 def test_shape_of_a_spec_counts_stride_and_period():
-    shape = WindowShape.of(LabelSpec(("a",), num_frames=16, stride=4, frame_period_s=1 / 30))
+    shape = WindowShape.of(ClipSpec(num_frames=16, stride=4, frame_period_s=1 / 30))
     assert shape.period_s == pytest.approx(4 / 30)
     assert shape.half_s == pytest.approx(1.0)
     np.testing.assert_allclose(shape.wanted_s(2.0)[[0, 15]], [1.0, 3.0])

@@ -17,6 +17,7 @@ from mien.encoders.tpsbt import TPSBTConfig
 from mien.encoders.vit import ViTConfig
 from mien.methods.videomae import VideoMAEConfig
 from mien.train.blocks import blocks_of, compile_blocks, recompute_activations
+from mien.transforms.clip import ClipSpec
 
 ENCODERS: dict[str, EncoderConfig] = {
     "tpsbt": TPSBTConfig(dim=32, num_heads=2, depths=(3, 3, 3), bottlenecks=3, drop_path=0.5),
@@ -73,7 +74,7 @@ def test_keys_and_evaluation_stay_as_they_were(config):
 
 def test_the_blocks_of_a_learner_are_those_of_its_encoder_and_its_decoder():
     encoder = ViTConfig(dim=32, num_heads=2, depth=3)
-    config = VideoMAEConfig(encoder=encoder, size=32, mask_ratio=0.5, decoder_dim=16, decoder_heads=2)
+    config = VideoMAEConfig(encoder=encoder, clip=ClipSpec(size=32), mask_ratio=0.5, decoder_dim=16, decoder_heads=2)
     learner: Any = config.build()
     assert list(blocks_of(learner)) == [*learner.encoder.blocks, *learner.decoder.blocks]
 

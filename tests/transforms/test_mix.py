@@ -33,7 +33,7 @@ def test_cutmix_by_hand():
 
 
 def test_cutmix_lambda_is_the_area_left_after_cutting_at_the_border():
-    draws = [Mix(mixup_alpha=0).draw(generator("mix", k), (20, 30)) for k in range(500)]
+    draws = [Mix(mixup=0).draw(generator("mix", k), (20, 30)) for k in range(500)]
     for draw in draws:
         assert draw["box"] is not None
         x, y, w, h = draw["box"]
@@ -51,7 +51,7 @@ def test_published_draws():
     assert np.std(mixup) == pytest.approx((0.25 / 2.6) ** 0.5, abs=0.015)  # Beta(0.8, 0.8): 1 / (4 (2 * 0.8 + 1))
 
 
-@pytest.mark.parametrize("config", [Mix(prob=0), Mix(0, 0)])
+@pytest.mark.parametrize("config", [Mix(mixed_share=0), Mix(0, 0)])
 def test_off_means_untouched(config):
     draw = config.draw(generator(0), (8, 8))
     clip, target = torch.rand(2, 3, 1, 8, 8), torch.eye(2)
@@ -61,4 +61,4 @@ def test_off_means_untouched(config):
 
 
 def test_only_one_kind():
-    assert all(Mix(cutmix_alpha=0).draw(generator("mix", k), (8, 8))["box"] is None for k in range(50))
+    assert all(Mix(cutmix=0).draw(generator("mix", k), (8, 8))["box"] is None for k in range(50))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mien.errors import UserError
-from mien.transforms.augment import Augment
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.clip import Augment
+from mien.transforms.sequence import SequenceTransform
 
 SIZE, T = 24, 40
 
@@ -25,7 +25,7 @@ def frames() -> torch.Tensor:
 
 def augmented(frames: torch.Tensor, seed: int = 0, **fields: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Pixels 0..255 [B, T, H, W] after the transform, and its parameters."""
-    augment = SequenceAugment(**({"size": SIZE, "num_frames": T, "mean": (0.25,), "std": (0.5,)} | fields))
+    augment = SequenceTransform(**({"size": SIZE, "num_frames": T, "mean": (0.25,), "std": (0.5,)} | fields))
     drawn = [augment.draw(np.random.default_rng((seed, b))) for b in range(len(frames))]
     params = {k: torch.from_numpy(np.stack([d[k] for d in drawn])) for k in drawn[0]}
     out = augment.apply(frames, params)
@@ -37,15 +37,15 @@ def test_nothing_on_is_what_evaluation_does(frames):
     found, params = augmented(frames)
     assert params == {}
     np.testing.assert_allclose(found, frames[..., 0].numpy(), atol=1e-3)
-    smaller = SequenceAugment(size=16, mean=(0.4,), std=(0.2,)).apply(frames, {})
+    smaller = SequenceTransform(size=16, mean=(0.4,), std=(0.2,)).apply(frames, {})
     torch.testing.assert_close(smaller, Augment(size=16, mean=(0.4,), std=(0.2,), grey=True).apply(frames, {}))
 
 
 def test_colour_becomes_grey_and_stays_colour_where_asked():
     rgb = torch.randint(0, 255, (1, 3, SIZE, SIZE, 3), dtype=torch.uint8)
-    plain = SequenceAugment(size=SIZE, mean=(0.5,) * 3, std=(0.5,) * 3, grey=False).apply(rgb, {})
+    plain = SequenceTransform(size=SIZE, mean=(0.5,) * 3, std=(0.5,) * 3, grey=False).apply(rgb, {})
     torch.testing.assert_close((plain[0] * 0.5 + 0.5) * 255, rgb[0].permute(3, 0, 1, 2).float())
-    assert SequenceAugment(size=SIZE).apply(rgb, {}).shape == (1, 1, 3, SIZE, SIZE)
+    assert SequenceTransform(size=SIZE).apply(rgb, {}).shape == (1, 1, 3, SIZE, SIZE)
 
 
 def test_flip_and_crop_are_one_for_all_frames(frames):
@@ -59,7 +59,7 @@ def test_flip_and_crop_are_one_for_all_frames(frames):
 
 
 def test_crops_reach_every_corner_and_evaluation_takes_the_middle(frames):
-    augment = SequenceAugment(size=SIZE, crop=20, random=True)
+    augment = SequenceTransform(size=SIZE, crop=20, random=True)
     corners = np.array([augment.draw(np.random.default_rng(k))["corner"] for k in range(300)])
     assert corners.min(0).tolist() == [0, 0]
     assert corners.max(0).tolist() == [4, 4]
@@ -68,21 +68,21 @@ def test_crops_reach_every_corner_and_evaluation_takes_the_middle(frames):
     enlarged, _ = augmented(frames, crop=12, enlarge=True)
     assert enlarged.shape[-1] == SIZE
     with pytest.raises(UserError, match="110 px cannot be cut out of 96"):
-        SequenceAugment(size=96, crop=110)
+        SequenceTransform(size=96, crop=110)
 
 
 def test_five_black_squares_of_a_quarter_of_the_picture(frames):
-    augment = SequenceAugment(size=100, squares=0.25)
+    augment = SequenceTransform(size=100, squares=0.25)
     assert 5 * augment.side**2 / 100**2 == pytest.approx(0.25, rel=0.05)
     found, params = augmented(frames, squares=0.25)
-    side = SequenceAugment(size=SIZE, squares=0.25).side
+    side = SequenceTransform(size=SIZE, squares=0.25).side
     black = np.zeros((3, SIZE, SIZE), bool)
     for b in range(3):
         for y, x in params["squares"][b]:
             black[b, y : y + side, x : x + side] = True
     shown = np.abs(found) < 1e-3
     np.testing.assert_array_equal(shown, np.broadcast_to(black[:, None], shown.shape))  # the same in every frame
-    rare = SequenceAugment(size=SIZE, squares=0.25, squares_prob=0.25)
+    rare = SequenceTransform(size=SIZE, squares=0.25, squares_prob=0.25)
     with_squares = [rare.draw(np.random.default_rng(k))["squares"].min() >= 0 for k in range(400)]
     assert np.mean(with_squares) == pytest.approx(0.25, abs=0.06)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
-from mien.errors import UserError
+from mien.data.shards import Shards
+from mien.errors import UserError, require
+from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
 
 RATE_TOLERANCE = 1.05
+GREY_OPTIONS = f"--encoder.channels 1 --mean {GREY_MEAN[0]} --std {GREY_STD[0]}"
 
 
 def mismatch(spec: LabelSpec, data: CropContract, stand_in: bool = False) -> str | None:
@@ -21,11 +24,11 @@ def mismatch(spec: LabelSpec, data: CropContract, stand_in: bool = False) -> str
         pairs = [(k, getattr(model.geometry, k), getattr(data.geometry, k)) for k in vars(model.geometry)]
         parts = [f"{k} {a!r} against {b!r}" for k, a, b in pairs if a != b]
         return f"crop geometry differs, the model's against the data's: {', '.join(parts)}"
-    if data.store.size < spec.size:
-        return f"crops are {data.store.size} px, the model needs {spec.size} px"
-    if spec.color and not data.store.color:
+    if data.store.size < spec.clip.size:
+        return f"crops are {data.store.size} px, the model needs {spec.clip.size} px"
+    if spec.clip.color and not data.store.color:
         return "crops are grey, the model needs colour"
-    wanted_s = spec.stride * spec.frame_period_s
+    wanted_s = spec.clip.step_s
     if data.store.fps is not None and 1 / data.store.fps > wanted_s * RATE_TOLERANCE:
         return f"crops were kept at {data.store.fps:g} frames per second, the model samples {1 / wanted_s:g} (--fps)"
     return None
@@ -42,6 +45,20 @@ def check_contract(spec: LabelSpec, data: CropContract, allow_mismatch: bool = F
         g = spec.contract.geometry
         raise UserError(
             f"{reason}. Prepare the videos as the model was trained (mien prepare --crop {g.crop} --margin {g.margin:g} "
-            f"--size {spec.size}), or pass --allow-contract-mismatch, which is then printed beside every number"
+            f"--size {spec.clip.size}), or pass --allow-contract-mismatch, which is then printed beside every number"
         )
     return reason
+
+
+def check_store(shards: Shards, clip: ClipSpec) -> None:
+    """Raises UserError for crops smaller than a method's clips, or grey ones for clips in colour."""
+    store = shards.contract.store
+    wanted = f"prepare again with --size {clip.size}" + (", in colour" if clip.color else "")
+    require(
+        store.size >= clip.size,
+        f"{shards.root} holds crops of {store.size} px, the recipe needs {clip.size}: {wanted}",
+    )
+    require(
+        store.color or not clip.color,
+        f"{shards.root} holds grey crops, the recipe needs colour: {wanted}; or train a grey encoder on them: {GREY_OPTIONS}",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,11 @@ class Items(Protocol):
     @property
     def clip_ids(self) -> Names: ...
 
+    @property
+    def order(self) -> Callable[[int], np.ndarray] | None:
+        """The items of an epoch where they are not all; None for a permutation."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Clip: ...
@@ -70,6 +75,9 @@ class ClipSet:
     Raises:
         UserError: no rows, rows without frames, nothing that can be decoded, or folders whose crops differ in size.
     """
+
+    order: Callable[[int], np.ndarray] | None = None
+    """All of them, in every epoch."""
 
     def __init__(self, shards: Shards | Sequence[Shards], manifest: Manifest | Sequence[Manifest] | None = None):
         self.shards = [shards] if isinstance(shards, Shards) else list(shards)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from mien.contract import CropContract, Origin
-from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
+from mien.errors import require
+from mien.options import FLAT, HIDDEN
+from mien.transforms.clip import ClipSpec
 
 PERSONALITY_NOTE = (
     "apparent personality is what strangers read into a face, not what a person is: for research on such impressions only, "
@@ -18,28 +20,38 @@ PERSONALITY_NOTE = (
 class LabelSpec:
     """What a model's outputs mean and what it needs as input. `predict` and `evaluate` read nothing else."""
 
-    names: tuple[str, ...]
-    """Class names, or target names, in the order of the outputs."""
-    kind: Literal["categorical", "dimensional", "traits"] = "categorical"
+    names: Annotated[tuple[str, ...], HIDDEN] = ()
+    """Class names, or target names, in the order of the outputs. () until the data say it."""
+    kind: Annotated[Literal["categorical", "dimensional", "traits"], HIDDEN] = "categorical"
     per: Literal["clip", "frame"] = "clip"
-    target: str = "label"
-    """Manifest column the model was trained on."""
+    """frame: every frame has a target of its own, in columns of the shards."""
+    target: tuple[str, ...] = ("label",)
+    """Label column with the class, or the columns (per frame: targets in the shards) of the numbers."""
     range: tuple[float, float] | None = None
-    """Range of dimensional outputs; None for class probabilities."""
-    num_frames: int = 16
-    stride: int = 4
-    frame_period_s: float = 1 / 30
-    """Seconds between neighbouring frames before the stride: `predict` samples by time, whatever the video's rate."""
-    size: int = 160
-    color: bool = True
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    """Of numbers, to which predictions are cut. None: the smallest of 0..1, -1..1 and what the training data span."""
+    clip: Annotated[ClipSpec, FLAT] = field(default_factory=ClipSpec)
+    """What it wants to see."""
     views: int = 2
-    """Clips per video whose probabilities are averaged at evaluation."""
-    training_data: Origin = "recorded"
-    contract: CropContract = field(default_factory=CropContract)
+    """Clips per video whose outputs are averaged at evaluation."""
+    training_data: Annotated[Origin, HIDDEN] = "recorded"
+    contract: Annotated[CropContract, HIDDEN] = field(default_factory=CropContract)
+
+    def __post_init__(self) -> None:
+        require(self.views >= 1, f"--views {self.views}: give 1 or more")
+        require(self.range is None or self.range[0] < self.range[1], f"--range {self.range}: give two rising numbers")
 
     @property
-    def window_s(self) -> float:
-        """Seconds from the first to the last frame of a clip, plus one frame period."""
-        return ((self.num_frames - 1) * self.stride + 1) * self.frame_period_s
+    def column(self) -> str:
+        """The targets in one word: of a classifier, its label column."""
+        return " ".join(self.target)
+
+    @property
+    def classes(self) -> bool:
+        """The outputs are probabilities of classes, and no numbers."""
+        return self.kind == "categorical"
+
+
+def refuse_personality(name: str, spec: LabelSpec, allowed: bool) -> None:
+    """Raises UserError for a model of traits that nobody has asked for by name."""
+    asked = spec.kind != "traits" or allowed
+    require(asked, f"{name} {', '.join(spec.names)}: {PERSONALITY_NOTE}. To go on, add --allow-personality")

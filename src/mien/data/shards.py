@@ -144,6 +144,11 @@ class Shards:
         self.contract = read_contract(self.root)
         self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
 
+    @classmethod
+    def of(cls, place: Shards | Path | str) -> Shards:
+        """A folder, or shards as they are."""
+        return place if isinstance(place, Shards) else cls(place)
+
     @cached_property
     def hash(self) -> str:
         """Names the data: the manifest's hash, and with annotation by frame (which is no part of the manifest) a hash of both."""

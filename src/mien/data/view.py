@@ -12,7 +12,7 @@ from mien.data import sampling
 from mien.data.audio import RATE
 from mien.data.sampling import Policy
 from mien.data.shards import Clip
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 
 
 class Mask(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from mien.errors import require
 from mien.losses.ordinal import cost_sensitive, cross_entropy, nearest_centroid, uniform_bins
 from mien.losses.regression import ccc
+from mien.options import HIDDEN
 
 Over = Literal["batch", "segment"]
 Weights = tuple[float, ...]
@@ -32,10 +33,15 @@ class CompositeLoss:
     """
 
     ccc: Weights = (1.0,)
+    """Of 1 - CCC: one weight for all targets, or one for each."""
     mse: Weights = (0.0,)
+    """Of the mean squared error."""
     ce: Weights = (0.0,)
+    """Of the cross entropy of uniform bins."""
     ncce: Weights = (0.0,)
+    """Of the cost-sensitive cross entropy of k-means clusters."""
     ccc_over: Over = "batch"
+    """Take the concordance over the batch, or the mean of that of its segments."""
 
     def check(self, num_targets: int) -> None:
         """Raises UserError for weights that do not fit the targets."""
@@ -44,11 +50,13 @@ class CompositeLoss:
             listed = " ".join(f"{w:g}" for w in weights)
             fits = len(weights) in (1, num_targets) and all(0 <= w < math.inf for w in weights)
             require(
-                fits, f"--w-{term} {listed}: give one weight of 0 or more, or one for each of {num_targets} targets"
+                fits, f"--loss.{term} {listed}: give one weight of 0 or more, or one for each of {num_targets} targets"
             )
         for k in range(num_targets):
             weight = sum(self.weight(term, k) for term in TERMS)
-            require(weight > 0, f"target {k + 1} has no loss: give one of --w-{' --w-'.join(TERMS)} a weight above 0")
+            require(
+                weight > 0, f"target {k + 1} has no loss: give one of --loss.{' --loss.'.join(TERMS)} a weight above 0"
+            )
 
     def weight(self, term: str, target: int) -> float:
         weights: Weights = getattr(self, term)
@@ -60,16 +68,17 @@ class CompositeLoss:
 
 @dataclass(frozen=True)
 class Discrete:
-    """How numbers become classes.
+    """How numbers become classes."""
 
-    Args:
-        bounds: of the uniform bins. num_bins: of them.
-        centroids: ``[K, L]`` of the clusters of each target, rising; () where nCCE is not used.
-    """
-
-    bounds: tuple[float, float] = (-1.0, 1.0)
+    bounds: Annotated[tuple[float, float], HIDDEN] = (-1.0, 1.0)
+    """Of the uniform bins: the range of the targets."""
     num_bins: int = 20
-    centroids: tuple[Weights, ...] = ()
+    """Uniform bins, and clusters, of each target."""
+    centroids: Annotated[tuple[Weights, ...], HIDDEN] = ()
+    """``[K, L]`` of the clusters of each target, rising; () where nCCE is not used."""
+
+    def __post_init__(self) -> None:
+        require(self.num_bins >= 2, f"--num-bins {self.num_bins}: give 2 or more")
 
 
 def concordance_loss(prediction: Tensor, target: Tensor, over: Over) -> Tensor:

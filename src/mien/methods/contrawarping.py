@@ -16,11 +16,12 @@ What is public of it is in official.md 8.1: the pulling may be BYOL, the pushing
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 
 from mien.errors import require
+from mien.learner import TrainingData
 from mien.methods.byol import BYOL, BYOLConfig
 from mien.methods.siamese import cosine, spread
 from mien.transforms.contrastive import Look, Views
@@ -54,6 +55,16 @@ class ContraWarpingConfig(BYOLConfig):
 
     def transform(self) -> Views:
         return replace(super().transform(), warp=self.warp, warped=("warped",), swap=self.swap)
+
+    def fitted(self, data: TrainingData) -> Self:
+        """Where warps act: on the muscles of crops that are all aligned alike, else on a plain lattice."""
+        fitted = super().fitted(data)
+        if self.warp.layout != "auto":
+            return fitted
+        first, *others = (s.contract.geometry for s in data.shards)
+        aligned = first.crop == "face" and all(g == first for g in others)
+        layout: Any = {"layout": "face", "margin": first.margin} if aligned else {"layout": "grid"}
+        return replace(fitted, warp=replace(self.warp, **layout))
 
     def build(self) -> ContraWarping:
         return ContraWarping(self)

@@ -55,7 +55,8 @@ class DINOConfig(SiameseConfig):
         require(self.num_local >= 0, f"num-local {self.num_local}: give 0 or more")
         widths = (self.hidden, self.bottleneck, self.prototypes)
         require(min(widths) >= 1, f"head of {widths}: give widths of 1 or more")
-        require(self.first.size == self.second.size, "the two global views must have one size")
+        views = self.sized()
+        require(views["first"].size == views["second"].size, "the two global views must have one size")
         heats = (self.student_temperature, self.teacher_temperature, self.warmup_temperature)
         require(min(heats) > 0, f"temperatures {heats}: give numbers above 0")
         for name in ("temperature_warmup", "center_momentum", "momentum", "last_layer_frozen"):

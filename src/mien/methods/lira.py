@@ -10,8 +10,9 @@ of a frame from its time on, targets normalised per clip (official.md 9.3, 9.7).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,9 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.table import EncoderConfig
 from mien.errors import UserError, require
 from mien.layers.conformer import Conformer
-from mien.transforms.clip import GREY_MEAN, GREY_STD
+from mien.learner import LearnerConfig, TrainingData
+from mien.options import FLAT
+from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
 from mien.transforms.lip_crop import LipCrop
 
 SMALLEST_STD = 1e-3  # of a target within a clip: what does not change at all stays 0
@@ -31,7 +34,7 @@ SILENT_STEPS = 20
 
 
 @dataclass(frozen=True)
-class LiRAConfig:
+class LiRAConfig(LearnerConfig):
     """Defaults: see the module's docstring."""
 
     encoder: EncoderConfig = field(default_factory=LipReadingConfig)
@@ -39,14 +42,14 @@ class LiRAConfig:
     normalize: Literal["clip", "running"] = "clip"
     """Mean and deviation of each target: of the clip itself, so that neither the voice nor the microphone has to be guessed
     from the face; or running over training."""
-    num_frames: int = 50
-    stride: int = 1
-    frame_rate: float = 25.0
-    """Frames per second, before the stride; other videos are sampled by time."""
-    size: int = 96
-    """Side of the stored frame that is cut."""
+    clip: Annotated[ClipSpec, FLAT] = field(
+        default_factory=lambda: ClipSpec(50, 1, 1 / 25, 96, mean=GREY_MEAN, std=GREY_STD)
+    )
+    """Other videos are sampled by time."""
     crop: int = 80
+    """Pixels that are cut out of the frame."""
     flip: float = 0.5
+    """Probability of mirroring the clip."""
     dim: int = 256
     """Width of the conformer."""
     depth: int = 12
@@ -55,22 +58,15 @@ class LiRAConfig:
     """Width of the feed-forwards over that of the conformer."""
     kernel: int = 31
     dropout: float = 0.1
-    mean: tuple[float, ...] = GREY_MEAN
-    std: tuple[float, ...] = GREY_STD
 
     def __post_init__(self) -> None:
-        require(self.stride >= 1, f"stride {self.stride}: give 1 or more")
-        self.target.check(self.frame_rate / self.stride)
-        require(0 < self.crop <= self.size, f"crop {self.crop} of {self.size} px: give 1 up to --method.size")
-        self.encoder.check_clip(self.num_frames, self.crop)
+        self.target.check(1 / self.frame_s)
+        size = self.clip.size
+        require(0 < self.crop <= size, f"crop {self.crop} of {size} px: give 1 up to --size")
+        replace(self.clip, size=self.crop).check(self.encoder)
         require(
             self.encoder.tube[0] == 1,
             "LiRA describes single frames: take an encoder with tokens for each, such as lip-reading",
-        )
-        channels = self.encoder.channels
-        require(
-            len(self.mean) == len(self.std) == channels and all(s > 0 for s in self.std),
-            f"mean {self.mean} and std {self.std}: give {channels} number(s) each for {channels} channel(s), std above 0",
         )
         heads = f"conformer of width {self.dim} with {self.heads} heads: give a width that the heads divide"
         require(min(self.heads, self.dim) >= 1 and self.dim % self.heads == 0, heads)
@@ -82,7 +78,19 @@ class LiRAConfig:
     @property
     def frame_s(self) -> float:
         """Seconds from one sampled frame to the next."""
-        return self.stride / self.frame_rate
+        return self.clip.step_s
+
+    @property
+    def sees(self) -> ClipSpec:
+        return self.clip
+
+    def fitted(self, data: TrainingData) -> Self:
+        """Raises UserError where no clip has sound. Looks until one does."""
+        clips = data.clips
+        heard = any(len(clips[i].numbers("audio")) for i in range(len(clips)))
+        wanted = "which LiRA learns from: prepare videos that have it, without --no-audio"
+        require(heard, f"no clip to train on has sound, {wanted}")
+        return self
 
     def build(self) -> LiRA:
         return LiRA(self)
@@ -112,9 +120,7 @@ class LiRA(nn.Module):
         self._silent_steps: int | None = 0
 
     def views(self) -> dict[str, View]:
-        return {
-            "clip": self._view(LipCrop(self.config.size, self.config.crop, True, self.config.flip, **self._colors()))
-        }
+        return {"clip": self._view(self._cropped(random=True, flip=self.config.flip))}
 
     def held_out_views(self) -> dict[str, View]:
         """The middle of the frame, not mirrored."""
@@ -122,16 +128,19 @@ class LiRA(nn.Module):
 
     def plain_augment(self) -> LipCrop:
         """The middle of the frame, normalised: what features are looked at with."""
-        return LipCrop(self.config.size, self.config.crop, False, 0.0, **self._colors())
+        return self._cropped(random=False, flip=0.0)
 
-    def _colors(self) -> dict[str, Any]:
-        c = self.config
-        return {"mean": c.mean, "std": c.std, "grey": c.encoder.channels == 1}
+    def load_encoder(self, state: Mapping[str, Tensor]) -> None:
+        self.encoder.load_state_dict(state)
+
+    def _cropped(self, random: bool, flip: float) -> LipCrop:
+        clip = self.config.clip
+        return LipCrop(clip.size, self.config.crop, random, flip, mean=clip.mean, std=clip.std, grey=not clip.color)
 
     def _view(self, crop: LipCrop) -> View:
-        c = self.config
+        c, clip = self.config, self.config.clip
         hearing = Hearing(c.frame_s, margin_samples=c.target.margin_samples)
-        return View(c.num_frames, c.stride, "pretrain", crop, frame_period_s=1 / c.frame_rate, hearing=hearing)
+        return View(clip.num_frames, clip.stride, "pretrain", crop, frame_period_s=clip.frame_period_s, hearing=hearing)
 
     def predict(self, clip: Tensor) -> Tensor:
         """Normalised clip ``[B, C, T, H, W]`` to the normalised targets of its frames, ``[B, T, K]``."""

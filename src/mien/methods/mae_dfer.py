@@ -11,8 +11,8 @@ with region order, and a converted checkpoint says so (#7).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from mien.encoders.table import EncoderConfig
 from mien.errors import require
 from mien.layers.mask import select
 from mien.layers.patch import patchify, unpatchify
+from mien.learner import LearnerConfig
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
 from mien.methods.masked import GREY, MaskedAutoencoder, MaskedConfig
 
@@ -45,6 +46,10 @@ class MAEDFERConfig(MaskedConfig):
         require(t >= 2, f"tubes of {t} frame have no motion: give tubes of 2 frames or more")
         regions = self.decoder_order == "raster" or isinstance(self.encoder, LGIFormerConfig)
         require(regions, "decoder order region: only an LGI-Former has regions")
+
+    def continuing(self, before: LearnerConfig) -> Self:
+        """A decoder knows its tokens in one order."""
+        return replace(self, decoder_order=before.decoder_order) if isinstance(before, MAEDFERConfig) else self
 
     def build(self) -> MAEDFER:
         return MAEDFER(self)
@@ -79,7 +84,7 @@ class MAEDFER(MaskedAutoencoder):
         difference of the next to it, around grey), and the next frame as the two give it, as in the paper's Fig. 4."""
         keep = self.checked(clip, keep)
         c, frames = self.config, self.config.encoder.tube[0]
-        tubes = patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube)
+        tubes = patchify(pixels(clip.float(), c.clip.mean, c.clip.std), c.encoder.tube)
         normal, mean, scale = normalize_tubes(tubes)
         truth = motion_of(normal.flatten(2), frames)
         where = self.masked_index(keep)[..., None].expand(-1, -1, truth.shape[-1])

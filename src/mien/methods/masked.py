@@ -7,8 +7,9 @@ The methods say which encoder, what is fused and what the target is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,31 +24,26 @@ from mien.layers.decoder import MaskedDecoder, visible_tokens
 from mien.layers.init import xavier_
 from mien.layers.mask import TubeMask, complement, tube_tokens
 from mien.layers.patch import Grid, grid_of, patchify, unpatchify
+from mien.learner import LearnerConfig, TrainingData, with_period
 from mien.losses.reconstruction import masked_mse, normalize_tubes, pixels
-from mien.transforms.augment import Augment
-from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
+from mien.options import FLAT
+from mien.transforms.clip import Augment, ClipAugment, ClipSpec
 
-# Pairs of crop sides of the published multi-scale crop: 160, 140, 120, 105 of 160 (official.md 4.2).
-MULTI_SCALE = (1.0, 0.875, 0.75, 0.66)
 GREY = 0.5  # what masked tubes look like in pictures
 
 
 @dataclass(frozen=True)
-class MaskedConfig:
+class MaskedConfig(LearnerConfig):
     """Fields of every masked autoencoder; defaults of the papers."""
 
     encoder: EncoderConfig = field(default_factory=ViTConfig)
+    clip: Annotated[ClipSpec, FLAT] = field(default_factory=ClipSpec)
     mask_ratio: float = 0.9
-    num_frames: int = 16
-    stride: int = 4
-    size: int = 160
+    """Share of the tubes that is hidden."""
     decoder_dim: int = 384
     decoder_depth: int = 4
     decoder_heads: int = 6
-    scales: tuple[float, ...] = MULTI_SCALE
-    """Sides of the random crops as fractions of the frame; (1,) leaves frames as they are."""
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    augment: Annotated[ClipAugment, FLAT] = field(default_factory=lambda: ClipAugment("multi_scale"))
 
     def __post_init__(self) -> None:
         kind = type(self.encoder).__name__.removesuffix("Config")
@@ -55,30 +51,28 @@ class MaskedConfig:
         require(
             self.encoder.supports_mask, f"encoder {kind} has no masked tubes, its convolutions see every pixel: {can}"
         )
-        self.encoder.check_clip(self.num_frames, self.size)
-        channels = self.encoder.channels
-        require(
-            len(self.mean) == len(self.std) == channels and all(s > 0 for s in self.std),
-            f"mean {self.mean} and std {self.std}: give {channels} number(s) each for {channels} channel(s), std above 0",
-        )
-        require(self.stride >= 1, f"stride {self.stride}: give 1 or more")
+        self.clip.check(self.encoder)
         self.mask()
         heads = (
             f"decoder of width {self.decoder_dim} with {self.decoder_heads} heads: give a width that the heads divide"
         )
         require(min(self.decoder_heads, self.decoder_dim) >= 1 and self.decoder_dim % self.decoder_heads == 0, heads)
-        require(
-            bool(self.scales) and all(0 < s <= 1 for s in self.scales), f"scales {self.scales}: give numbers up to 1"
-        )
         require(self.decoder_depth >= 1, f"decoder depth {self.decoder_depth}: give 1 or more")
 
     def build(self) -> MaskedAutoencoder:
         return MaskedAutoencoder(self)
 
     @property
+    def sees(self) -> ClipSpec:
+        return self.clip
+
+    def fitted(self, data: TrainingData) -> Self:
+        return replace(self, clip=with_period(self.clip, data))
+
+    @property
     def grid(self) -> Grid:
         pt, ph, pw = self.encoder.tube
-        return self.num_frames // pt, self.size // ph, self.size // pw
+        return self.clip.num_frames // pt, self.clip.size // ph, self.clip.size // pw
 
     def mask(self, ratio: float | None = None) -> TubeMask:
         """The mask of training, or one of another ratio. Raises UserError for ratios that leave nothing to see or guess."""
@@ -111,20 +105,21 @@ class MaskedAutoencoder(nn.Module):
         self.decoder.embed.reset_parameters()  # the one Linear that keeps torch's own initialisation (official.md 2.5)
 
     def views(self) -> dict[str, View]:
-        c = self.config
-        grey = c.encoder.channels == 1
-        augment = Augment(size=c.size, crop="multi_scale", scales=c.scales, mean=c.mean, std=c.std, grey=grey)
-        return {"clip": View(c.num_frames, c.stride, "pretrain", augment, c.mask())}
+        return self._view(self.config.clip.augmented(self.config.augment))
 
     def held_out_views(self) -> dict[str, View]:
         """Without random crops."""
-        c = self.config
-        return {"clip": View(c.num_frames, c.stride, "pretrain", self.plain_augment(), c.mask())}
+        return self._view(self.plain_augment())
+
+    def _view(self, augment: Augment) -> dict[str, View]:
+        clip = self.config.clip
+        return {"clip": View(clip.num_frames, clip.stride, "pretrain", augment, self.config.mask())}
 
     def plain_augment(self) -> Augment:
-        """Resize and normalise: what features are looked at with."""
-        c = self.config
-        return Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
+        return self.config.clip.plain()
+
+    def load_encoder(self, state: Mapping[str, Tensor]) -> None:
+        self.encoder.load_state_dict(state)
 
     def visible(self, out: EncoderOutput) -> Tensor:
         """What of the encoder's output is decoded: of a pyramid, all stages added up."""
@@ -186,7 +181,7 @@ class MaskedAutoencoder(nn.Module):
     def targets(self, clip: Tensor, keep: Tensor) -> Tensor:
         """What `reconstruct` should return: the masked tubes, normalised (official.md 3.5)."""
         c = self.config
-        tubes = patchify(pixels(clip.float(), c.mean, c.std), c.encoder.tube)
+        tubes = patchify(pixels(clip.float(), c.clip.mean, c.clip.std), c.encoder.tube)
         masked = visible_tokens(tubes.flatten(2), complement(keep, c.grid[1] * c.grid[2]), c.grid)
         return normalize_tubes(masked.unflatten(2, tubes.shape[2:]))[0].flatten(2)
 
@@ -217,7 +212,7 @@ class MaskedAutoencoder(nn.Module):
         """
         keep = self.checked(clip, keep)
         c = self.config
-        original = pixels(clip.float(), c.mean, c.std)
+        original = pixels(clip.float(), c.clip.mean, c.clip.std)
         tubes = patchify(original, c.encoder.tube)
         _, mean, scale = normalize_tubes(tubes)
         where = self.masked_index(keep)[..., None, None].expand(-1, -1, *tubes.shape[2:])

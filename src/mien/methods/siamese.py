@@ -13,8 +13,8 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Self
 
 import torch
 import torch.nn.functional as F
@@ -25,49 +25,48 @@ from mien.encoders.resnet import ResNetConfig
 from mien.encoders.table import EncoderConfig
 from mien.errors import require
 from mien.layers.block import layer_norm
-from mien.transforms.augment import Augment
-from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
+from mien.learner import LearnerConfig, TrainingData, with_period
+from mien.options import FLAT
+from mien.transforms.clip import Augment, ClipSpec
 from mien.transforms.contrastive import Look, Views
+
+SIZE = 96
+"""Pixels of the views. Ours; the papers have 224."""
 
 
 @dataclass(frozen=True)
-class SiameseConfig:
-    """Fields of every method of several views."""
+class SiameseConfig(LearnerConfig):
+    """Fields of every method of several views. The clip's size is that of the largest."""
 
     encoder: EncoderConfig = field(default_factory=ResNetConfig)
-    num_frames: int = 1
-    stride: int = 1
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    clip: Annotated[ClipSpec, FLAT] = field(default_factory=lambda: ClipSpec(1, 1, size=SIZE))
 
     def __post_init__(self) -> None:
-        for look in self.looks().values():
-            self.encoder.check_clip(self.num_frames, look.size)
-        channels = self.encoder.channels
-        require(
-            len(self.mean) == len(self.std) == channels and all(s > 0 for s in self.std),
-            f"mean {self.mean} and std {self.std}: give {channels} number(s) each for {channels} channel(s), std above 0",
-        )
-        require(self.stride >= 1, f"stride {self.stride}: give 1 or more")
+        sizes = {look.size for look in self.sized().values()}
+        for size in sizes:
+            replace(self.clip, size=size).check(self.encoder)
+        largest = f"--size {self.clip.size}: the largest view has {max(sizes)} px, give that"
+        require(max(sizes) == self.clip.size, largest)
 
     @abstractmethod
     def looks(self) -> dict[str, Look]:
         """Every view by name, in the order in which it is drawn."""
         ...
 
-    @abstractmethod
-    def build(self) -> Any: ...
+    def sized(self) -> dict[str, Look]:
+        """The looks, each with its size."""
+        return {name: replace(look, size=look.size or self.clip.size) for name, look in self.looks().items()}
 
     @property
-    def size(self) -> int:
-        """Side of the largest view."""
-        return max(look.size for look in self.looks().values())
+    def sees(self) -> ClipSpec:
+        return self.clip
+
+    def fitted(self, data: TrainingData) -> Self:
+        return replace(self, clip=with_period(self.clip, data))
 
     def transform(self) -> Views:
-        looks = self.looks()
-        return Views(
-            tuple(looks), tuple(looks.values()), mean=self.mean, std=self.std, grey=self.encoder.channels == 1
-        )  # fmt: skip
+        looks, clip = self.sized(), self.clip
+        return Views(tuple(looks), tuple(looks.values()), mean=clip.mean, std=clip.std, grey=not clip.color)
 
 
 @dataclass(frozen=True)
@@ -126,17 +125,15 @@ class Siamese(nn.Module):
             self.target.encoder.load_state_dict(state)
 
     def views(self) -> dict[str, View]:
-        c = self.config
-        return {"clip": View(c.num_frames, c.stride, "pretrain", c.transform())}
+        clip = self.config.clip
+        return {"clip": View(clip.num_frames, clip.stride, "pretrain", self.config.transform())}
 
     def held_out_views(self) -> dict[str, View]:
         """The same: without its augmentation the task would be another."""
         return self.views()
 
     def plain_augment(self) -> Augment:
-        """Resize and normalise: what features are looked at with."""
-        c = self.config
-        return Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
+        return self.config.clip.plain()
 
     def kept(self) -> Branch:
         """The branch whose encoder is kept."""

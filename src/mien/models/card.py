@@ -54,7 +54,7 @@ def _kind(config: Any, spec: LabelSpec | None) -> str:
         return "encoder without a head"
     if spec is None:
         return "self-supervised pre-training model"
-    return f"classifier of `{spec.target}`" if spec.kind == "categorical" else f"regressor of {_names(spec.names)}"
+    return f"classifier of `{spec.column}`" if spec.kind == "categorical" else f"regressor of {_names(spec.names)}"
 
 
 def _names(names: Iterable[str]) -> str:
@@ -62,17 +62,18 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _input(config: Any, spec: LabelSpec) -> str:
-    every = f"one every {spec.stride * spec.frame_period_s:.3f} s"
-    frames, side = f"{spec.num_frames} frames, {every}", f"{spec.size} x {spec.size} pixels"
+    clip = spec.clip
+    every = f"one every {clip.step_s:.3f} s"
+    frames, side = f"{clip.num_frames} frames, {every}", f"{clip.size} x {clip.size} pixels"
     if isinstance(config, SequenceConfig):
         whole = reach_of(config.encoder) is None
-        pieces = f"in clips of {spec.num_frames}" if whole else f"trained on stretches of {spec.num_frames}"
+        pieces = f"in clips of {clip.num_frames}" if whole else f"trained on stretches of {clip.num_frames}"
         frames = f"a face's frames from its first one on, {every}, with the state carried along ({pieces})"
-        cut = config.augment.out_size
-        if cut != spec.size:
+        cut = config.transform(training=False).out_size
+        if cut != clip.size:
             side += f", of which the middle {cut} x {cut} are kept"
-    color = "colour" if spec.color else "grey"
-    return f"- Input: {frames}, {side}, {color}, normalised with mean {spec.mean} and standard deviation {spec.std}."
+    color = "colour" if clip.color else "grey"
+    return f"- Input: {frames}, {side}, {color}, normalised with mean {clip.mean} and standard deviation {clip.std}."
 
 
 def _output(spec: LabelSpec) -> str:

@@ -40,6 +40,7 @@ from mien.models.folder import Model, Provenance, load, save_model
 from mien.models.options import ConvertOptions
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
+from mien.transforms.clip import ClipSpec
 
 MASKED_SIZE = 160
 
@@ -79,9 +80,7 @@ def convert_official(source: Path, out: Path, options: ConvertOptions) -> Conver
     origin = f"{source.name} (SHA-256 {sha256}) as {options.name}"
     # A backbone was trained on pictures or mouths of its own, whose crop is nothing that ours could differ from.
     contracts = () if isinstance(config, EncoderOnlyConfig) else (ASSUMED_CROPS,)
-    provenance = Provenance(
-        contracts=contracts, recipe=options.name, frame_period_s=FRAME_PERIOD_S, converted_from=origin
-    )
+    provenance = Provenance(contracts=contracts, recipe=options.name, converted_from=origin)
     save_model(out, model, config, provenance)
     return Conversion(config, sum(v.numel() for v in weights.values()), tuple(notes))
 
@@ -130,7 +129,8 @@ def _config_of(found: Found, source: Path, options: ConvertOptions) -> tuple[Mas
     method = PUBLISHED[options.name]
     if any(k.startswith("decoder.") or k in ROOT.values() for k in found):
         _explain_registered(found, source)
-        return replace(method, size=options.size or MASKED_SIZE), options.unused(source.name)
+        clip = ClipSpec(frame_period_s=FRAME_PERIOD_S, size=options.size or MASKED_SIZE)
+        return replace(method, clip=clip), options.unused(source.name)
     if any(k.startswith(("head.", "fc_norm.")) for k in found):
         return _classifier(found, source, options)
     raise UserError(
@@ -164,12 +164,10 @@ def _classifier(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
         raise UserError(f"{source} has {number} classes, --labels {options.labels} has {len(labels.names)}")
     spec = LabelSpec(
         names=labels.names if labels else tuple(f"class_{i}" for i in range(number)),
-        stride=labels.stride if labels else 4,
-        frame_period_s=FRAME_PERIOD_S,
-        size=options.size or MASKED_SIZE,
+        clip=ClipSpec(16, labels.stride if labels else 4, FRAME_PERIOD_S, options.size or MASKED_SIZE),
         contract=assumed_crops(options.size or MASKED_SIZE),
     )
-    encoder.check_clip(spec.num_frames, spec.size)
+    spec.clip.check(encoder)
     notes = ["how faces were cropped is assumed, not verified: our own default crop"]
     if not labels:
         notes.append(f"the file does not name its classes: give --labels {'|'.join(LABELS)} if it is one of these")

@@ -22,7 +22,8 @@ from mien.models.folder import Model
 from mien.models.options import ConvertOptions
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.table import TaskConfig
-from mien.transforms.clip import GREY_MEAN, GREY_STD
+from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
+from mien.transforms.mix import Mix
 
 RESNET_SIZE, RESNET_TEST_RESIZE = 224, 256
 LIP_READING_SIZE = 96
@@ -74,7 +75,7 @@ def _backbone(found: Found, source: Path, options: ConvertOptions) -> tuple[Enco
     dropped = [found.pop(key)[0] for key in sorted(found) if key.startswith("fc.")]
     notes = [f"the classifier is left out: {', '.join(dropped)}"] if dropped else []
     notes.append("pixels are normalised with ImageNet's mean and deviation, which the file does not say")
-    return EncoderOnlyConfig(CONVOLUTIONAL[options.name], size=options.size or RESNET_SIZE), [
+    return EncoderOnlyConfig(CONVOLUTIONAL[options.name], ClipSpec(1, 1, FRAME_PERIOD_S, options.size or RESNET_SIZE)), [
         *options.unused(source.name), *notes,
     ]  # fmt: skip
 
@@ -96,20 +97,13 @@ def _recogniser(found: Found, source: Path, options: ConvertOptions) -> tuple[Cl
     size = options.size or RESNET_SIZE
     resize = RESNET_TEST_RESIZE if size == RESNET_SIZE else None
     spec = LabelSpec(
-        names,
-        per="frame",
-        num_frames=1,
-        stride=1,
-        views=1,
-        size=size,
-        frame_period_s=FRAME_PERIOD_S,
-        contract=assumed_crops(resize or size),
+        names, per="frame", clip=ClipSpec(1, 1, FRAME_PERIOD_S, size), views=1, contract=assumed_crops(resize or size)
     )
     notes = ["how faces were cropped is assumed, not verified: our own default crop"]
     if labels and not options.labels:
         notes.append(f"8 classes are taken to be Aff-Wild2's, in the published order: {', '.join(names)}")
     config = ClassifyConfig(
-        spec, CONVOLUTIONAL[options.name], pool=pool, head_norm="none", label_smoothing=0.0, mix=None,
+        spec, CONVOLUTIONAL[options.name], pool=pool, head_norm="none", label_smoothing=0.0, mix=Mix(0.0, 0.0),
         test_resize=resize,
     )  # fmt: skip
     return config, notes
@@ -127,13 +121,8 @@ def _lip_reading(state: dict[str, Tensor], source: Path, options: ConvertOptions
     if dropped:
         notes.append(f"left out: {', '.join(f'{name}.* ({n} tensors)' for name, n in dropped.items())}")
     activation, more = _activation(found, source, options)
-    config = EncoderOnlyConfig(
-        LipReadingConfig(activation),
-        NUM_FRAMES,
-        size=options.size or LIP_READING_SIZE,
-        mean=GREY_MEAN,
-        std=GREY_STD,
-    )
+    clip = ClipSpec(NUM_FRAMES, 1, FRAME_PERIOD_S, options.size or LIP_READING_SIZE, mean=GREY_MEAN, std=GREY_STD)
+    config = EncoderOnlyConfig(LipReadingConfig(activation), clip)
     weights, odd = _fitted(config, found, source, options.name)
     return config, weights, [*notes, *more, *odd]
 

@@ -8,23 +8,23 @@ from torch import Tensor, nn
 
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.table import EncoderConfig
-from mien.transforms.augment import Augment
-from mien.transforms.clip import IMAGENET_MEAN, IMAGENET_STD
+from mien.learner import LearnerConfig
+from mien.transforms.clip import Augment, ClipSpec
 
 
 @dataclass(frozen=True)
-class EncoderOnlyConfig:
+class EncoderOnlyConfig(LearnerConfig):
     """The encoder and the clips it was trained on. It is neither a method nor a task: there is nothing in it to train with."""
 
     encoder: EncoderConfig = field(default_factory=ResNetConfig)
-    num_frames: int = 1
-    stride: int = 1
-    size: int = 224
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    clip: ClipSpec = field(default_factory=lambda: ClipSpec(1, 1, size=224))
 
     def __post_init__(self) -> None:
-        self.encoder.check_clip(self.num_frames, self.size)
+        self.clip.check(self.encoder)
+
+    @property
+    def sees(self) -> ClipSpec:
+        return self.clip
 
     def build(self) -> EncoderOnly:
         return EncoderOnly(self)
@@ -42,9 +42,7 @@ class EncoderOnly(nn.Module):
         return self.encoder(clip).tokens
 
     def plain_augment(self) -> Augment:
-        """Resize and normalise."""
-        c = self.config
-        return Augment(size=c.size, mean=c.mean, std=c.std, grey=c.encoder.channels == 1)
+        return self.config.clip.plain()
 
     def features(self, clip: Tensor) -> Tensor:
         """Mean of the tokens, ``[B, D]``."""

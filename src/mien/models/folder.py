@@ -24,6 +24,7 @@ from mien.errors import UserError, require
 from mien.methods.table import MethodConfig
 from mien.models.card import model_card
 from mien.models.encoder_only import EncoderOnlyConfig
+from mien.models.old import as_now
 from mien.tasks.table import TaskConfig
 
 LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), *get_args(TaskConfig), EncoderOnlyConfig)
@@ -47,8 +48,6 @@ class Provenance:
     """Manifest column that told training from test: evaluation reads the same one."""
     init: str = ""
     """Hash of the weights it was initialised from; "" for scratch."""
-    frame_period_s: float | None = None
-    """Median seconds between neighbouring frames of the pre-training clips: clips of other videos are taken by it."""
     metrics: dict[str, float] = field(default_factory=dict)
     mien: str = __version__
     converted_from: str = ""
@@ -177,8 +176,8 @@ def load(name: Path | str | Model) -> Model:
     path = find_model(name)
     try:
         data = json.loads((path / "config.json").read_text())
-        config = from_json(data["learner"], CLASSES)
-        provenance = from_json(data["provenance"], CLASSES)
+        learner, made = as_now(data["learner"], data["provenance"])
+        config, provenance = from_json(learner, CLASSES), from_json(made, CLASSES)
     except (UserError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path / 'config.json'} is damaged or not ours: {error}") from None
     if not isinstance(config, LEARNERS):

@@ -98,6 +98,8 @@ def _leaves(target: Any, path: tuple[str, ...], words: tuple[str, ...]) -> Itera
     for field in dataclasses.fields(cls):
         hint, arg = _unwrapped(hints[field.name])
         value = _default(field) if isinstance(target, type) else getattr(target, field.name)
+        if arg.hidden and (is_config(value) or is_config(hint)):
+            continue
         name = arg.name or field.name.rstrip("_")
         below = words if arg.flat else (*words, name)
         here = (*path, field.name)

@@ -6,21 +6,19 @@ SimSiam has it, 100 epochs; ``-published`` has the paper's batch and LARS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mien.contract import Geometry
 from mien.encoders.lip_reading import lip_reading, lip_reading_micro
 from mien.encoders.resnet import resnet18, resnet50, resnet_micro
 from mien.methods.byol import BYOLConfig
 from mien.methods.contrawarping import ContraWarpingConfig
 from mien.methods.dino import DINOConfig
 from mien.methods.simsiam import SimSiamConfig
-from mien.recipes.experiment import PretrainRecipe
+from mien.train.experiment import Experiment
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.transforms.clip import GREY_MEAN, GREY_STD
+from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
 from mien.transforms.contrastive import Look
 from mien.transforms.warp import Warp
 
@@ -35,141 +33,112 @@ LARS_TRAIN = TrainConfig(batch_size=4096, warmup_epochs=10)
 MICRO_OPTIM = OptimConfig("adamw", lr=4e-3, min_lr=0.0, weight_decay=0.05, betas=(0.9, 0.999))
 MICRO_TRAIN = TrainConfig(batch_size=64, warmup_epochs=10)
 MICRO_HEADS: dict[str, Any] = {"projector_hidden": 512, "projection": 128, "predictor_hidden": 512, "momentum": 0.9}
-MICRO = Look(size=64)
-MICRO_SECOND = Look(size=64, blur=0.1, solarize=0.2)
+MICRO_PICTURE = ClipSpec(1, 1, size=64)
+MICRO_SECOND = Look(blur=0.1, solarize=0.2)
 # Global transformations that leave a warp to be seen at 64 pixels: with the crops, aspects and blur above even a classifier
 # trained to tell warped faces gets no further than 54 % in 200 steps; with these it gets to 72 % (docs/lab.md).
-MILD = Look(
-    size=64, crop_area=(0.8, 1.0), crop_aspect=(1.0, 1.0), rotate=4.0, translate=0.02, scale=(1.0, 1.0), blur=0.0
-)  # fmt: skip
+MILD = Look(crop_area=(0.8, 1.0), crop_aspect=(1.0, 1.0), rotate=4.0, translate=0.02, scale=(1.0, 1.0), blur=0.0)
 STRONG_WARP = Warp(moves=(3, 6), magnitude=(0.15, 0.3))
 # Grey clips at 25 frames per second, as SS-VAERR prepares them; the length is ours (methods/siamese.py). On grey pictures hue,
 # saturation and grey conversion do nothing.
-CLIPS: dict[str, Any] = {"num_frames": 8, "stride": 1, "mean": GREY_MEAN, "std": GREY_STD}
+CLIP = ClipSpec(8, 1, size=96, mean=GREY_MEAN, std=GREY_STD)
+MICRO_CLIP = replace(CLIP, size=64)
+MICRO_DINO: dict[str, Any] = {
+    "second": MICRO_SECOND, "first": Look(), "local": Look(size=32, crop_area=(0.15, 0.5), blur=0.5),
+    "num_local": 2, "hidden": 256, "bottleneck": 64, "prototypes": 256, "momentum": 0.99,
+}  # fmt: skip
 ADAMW = OptimConfig("adamw", lr=1e-3, min_lr=1e-6, weight_decay=0.04, betas=(0.9, 0.999), clip_norm=3.0)
 VIDEO_TRAIN = TrainConfig(batch_size=64, warmup_epochs=10)
 MICRO_VIDEO_TRAIN = TrainConfig(batch_size=16, warmup_epochs=10)
 
 
-def warp_of(warp: Warp, geometries: Sequence[Geometry]) -> Warp:
-    """Layout "auto" made definite: muscles on crops that are all aligned alike, else a plain lattice."""
-    if warp.layout != "auto":
-        return warp
-    aligned = all(g.crop == "face" and g == geometries[0] for g in geometries)
-    return replace(warp, layout="face", margin=geometries[0].margin) if aligned else replace(warp, layout="grid")
-
-
-def for_crops(method: Any, geometries: Sequence[Geometry]) -> Any:
-    """The method as it suits crops of these geometries: where its warps act."""
-    if not isinstance(method, ContraWarpingConfig):
-        return method
-    return replace(method, warp=warp_of(method.warp, geometries))
-
-
-def byol_resnet18() -> PretrainRecipe:
+def byol_resnet18() -> Experiment:
     """BYOL on a ResNet-18 (ABAW5 Table 1)."""
-    return PretrainRecipe("byol-resnet18", BYOLConfig(resnet18()), SMALL_BATCH, SMALL_TRAIN)
+    return Experiment("byol-resnet18", BYOLConfig(resnet18()), SMALL_BATCH, SMALL_TRAIN)
 
 
-def byol_resnet50() -> PretrainRecipe:
+def byol_resnet50() -> Experiment:
     """BYOL on a ResNet-50, small batch."""
-    return PretrainRecipe("byol-resnet50", BYOLConfig(resnet50()), SMALL_BATCH, SMALL_TRAIN)
+    return Experiment("byol-resnet50", BYOLConfig(resnet50()), SMALL_BATCH, SMALL_TRAIN)
 
 
-def byol_resnet50_published() -> PretrainRecipe:
+def byol_resnet50_published() -> Experiment:
     """BYOL as published for 100 epochs: batch 4096, LARS, 224 pixels, crops from 0.08 on, no affine (official.md 9.5)."""
-    first = Look(size=224, crop_area=(0.08, 1.0), rotate=0.0, translate=0.0, scale=(1.0, 1.0))
-    method = BYOLConfig(resnet50(), first=first, second=replace(first, blur=0.1, solarize=0.2))
-    return PretrainRecipe("byol-resnet50-published", method, LARS, LARS_TRAIN)
+    first = Look(crop_area=(0.08, 1.0), rotate=0.0, translate=0.0, scale=(1.0, 1.0))
+    learner = BYOLConfig(
+        resnet50(), ClipSpec(1, 1, size=224), first=first, second=replace(first, blur=0.1, solarize=0.2)
+    )
+    return Experiment("byol-resnet50-published", learner, LARS, LARS_TRAIN)
 
 
-def byol_micro() -> PretrainRecipe:
+def byol_micro() -> Experiment:
     """Ours: for two CPU cores."""
-    method = BYOLConfig(resnet_micro(), first=MICRO, second=MICRO_SECOND, **MICRO_HEADS)
-    return PretrainRecipe("byol-micro", method, MICRO_OPTIM, MICRO_TRAIN)
+    learner = BYOLConfig(resnet_micro(), MICRO_PICTURE, second=MICRO_SECOND, **MICRO_HEADS)
+    return Experiment("byol-micro", learner, MICRO_OPTIM, MICRO_TRAIN)
 
 
-def simsiam_resnet18() -> PretrainRecipe:
+def simsiam_resnet18() -> Experiment:
     """SimSiam on a ResNet-18 (ABAW5 Table 1)."""
-    return PretrainRecipe("simsiam-resnet18", SimSiamConfig(resnet18()), SMALL_BATCH, SMALL_TRAIN)
+    return Experiment("simsiam-resnet18", SimSiamConfig(resnet18()), SMALL_BATCH, SMALL_TRAIN)
 
 
-def simsiam_resnet50() -> PretrainRecipe:
+def simsiam_resnet50() -> Experiment:
     """SimSiam on a ResNet-50: its own optimizer (official.md 9.5), at 96 pixels."""
-    return PretrainRecipe("simsiam-resnet50", SimSiamConfig(resnet50()), SMALL_BATCH, SMALL_TRAIN)
+    return Experiment("simsiam-resnet50", SimSiamConfig(resnet50()), SMALL_BATCH, SMALL_TRAIN)
 
 
-def simsiam_micro() -> PretrainRecipe:
+def simsiam_micro() -> Experiment:
     """Ours: for two CPU cores."""
-    method = SimSiamConfig(resnet_micro(), first=MICRO, second=MICRO_SECOND, projection=512, predictor_hidden=128)
-    return PretrainRecipe("simsiam-micro", method, MICRO_OPTIM, MICRO_TRAIN)
+    learner = SimSiamConfig(resnet_micro(), MICRO_PICTURE, second=MICRO_SECOND, projection=512, predictor_hidden=128)
+    return Experiment("simsiam-micro", learner, MICRO_OPTIM, MICRO_TRAIN)
 
 
-def contrawarping_resnet18() -> PretrainRecipe:
+def contrawarping_resnet18() -> Experiment:
     """ContraWarping on a ResNet-18 (ABAW5 Tables 1 to 4). Its checkpoint's name says 50 epochs; the batch is ours."""
-    return PretrainRecipe(
+    return Experiment(
         "contrawarping-resnet18", ContraWarpingConfig(resnet18()), SMALL_BATCH, replace(SMALL_TRAIN, epochs=50)
     )
 
 
-def contrawarping_resnet50() -> PretrainRecipe:
+def contrawarping_resnet50() -> Experiment:
     """ContraWarping on a ResNet-50 (ABAW5 Table 5)."""
-    return PretrainRecipe(
+    return Experiment(
         "contrawarping-resnet50", ContraWarpingConfig(resnet50()), SMALL_BATCH, replace(SMALL_TRAIN, epochs=50)
     )
 
 
-def contrawarping_micro() -> PretrainRecipe:
+def contrawarping_micro() -> Experiment:
     """Ours: for two CPU cores. Milder global transformations and stronger warps than the larger recipes have."""
     views = {"first": MILD, "second": MILD, "third": MILD}
-    method = ContraWarpingConfig(resnet_micro(), warp=STRONG_WARP, **views, **MICRO_HEADS)
-    return PretrainRecipe("contrawarping-micro", method, MICRO_OPTIM, MICRO_TRAIN)
+    learner = ContraWarpingConfig(resnet_micro(), MICRO_PICTURE, warp=STRONG_WARP, **views, **MICRO_HEADS)
+    return Experiment("contrawarping-micro", learner, MICRO_OPTIM, MICRO_TRAIN)
 
 
-def byol_video() -> PretrainRecipe:
+def byol_video() -> Experiment:
     """Video-BYOL of SS-VAERR on the lip-reading front end."""
-    return PretrainRecipe("byol-video", BYOLConfig(lip_reading(), **CLIPS), SMALL_BATCH, VIDEO_TRAIN)
+    return Experiment("byol-video", BYOLConfig(lip_reading(), CLIP), SMALL_BATCH, VIDEO_TRAIN)
 
 
-def byol_video_micro() -> PretrainRecipe:
+def byol_video_micro() -> Experiment:
     """Ours: for two CPU cores. Mild views, as for ContraWarping: strong ones hide the expression at 64 pixels (docs/lab.md)."""
-    method = BYOLConfig(lip_reading_micro(), first=MILD, second=MILD, **CLIPS, **MICRO_HEADS)
-    return PretrainRecipe("byol-video-micro", method, MICRO_OPTIM, MICRO_VIDEO_TRAIN)
+    learner = BYOLConfig(lip_reading_micro(), MICRO_CLIP, first=MILD, second=MILD, **MICRO_HEADS)
+    return Experiment("byol-video-micro", learner, MICRO_OPTIM, MICRO_VIDEO_TRAIN)
 
 
-def dino_video() -> PretrainRecipe:
+def dino_video() -> Experiment:
     """DINO of SS-VAERR on the lip-reading front end: AdamW, weight decay 0.04 to 0.4, clipped at 3 (official.md 9.6); 4,096
     prototypes, for data smaller than ImageNet (official.md 11)."""
-    method = DINOConfig(lip_reading(), prototypes=4096, **CLIPS)
-    return PretrainRecipe("dino-video", method, replace(ADAMW, lr=5e-4, final_weight_decay=0.4), VIDEO_TRAIN)
+    learner = DINOConfig(lip_reading(), CLIP, prototypes=4096)
+    return Experiment("dino-video", learner, replace(ADAMW, lr=5e-4, final_weight_decay=0.4), VIDEO_TRAIN)
 
 
-def dino_video_micro() -> PretrainRecipe:
+def dino_video_micro() -> Experiment:
     """Ours: for two CPU cores. With the mild views of `byol_video_micro` it does worse (docs/lab.md)."""
-    method = DINOConfig(
-        lip_reading_micro(), first=MICRO, second=MICRO_SECOND, local=Look(size=32, crop_area=(0.15, 0.5), blur=0.5),
-        num_local=2, hidden=256, bottleneck=64, prototypes=256, momentum=0.99, **CLIPS,
-    )  # fmt: skip
-    return PretrainRecipe(
-        "dino-video-micro", method, replace(ADAMW, lr=4e-3, final_weight_decay=0.4), MICRO_VIDEO_TRAIN
-    )
+    learner = DINOConfig(lip_reading_micro(), MICRO_CLIP, **MICRO_DINO)
+    return Experiment("dino-video-micro", learner, replace(ADAMW, lr=4e-3, final_weight_decay=0.4), MICRO_VIDEO_TRAIN)
 
 
-def dino_micro() -> PretrainRecipe:
+def dino_micro() -> Experiment:
     """Ours: DINO on single pictures, for two CPU cores."""
-    method = DINOConfig(
-        resnet_micro(), first=MICRO, second=MICRO_SECOND, local=Look(size=32, crop_area=(0.15, 0.5), blur=0.5),
-        num_local=2, hidden=256, bottleneck=64, prototypes=256, momentum=0.99,
-    )  # fmt: skip
-    return PretrainRecipe("dino-micro", method, replace(ADAMW, lr=4e-3, final_weight_decay=0.4), MICRO_TRAIN)
-
-
-RECIPES = {
-    recipe().name: recipe
-    for recipe in (
-        byol_resnet18, byol_resnet50, byol_resnet50_published, byol_micro,
-        simsiam_resnet18, simsiam_resnet50, simsiam_micro,
-        contrawarping_resnet18, contrawarping_resnet50, contrawarping_micro,
-        byol_video, byol_video_micro, dino_video, dino_video_micro, dino_micro,
-    )
-}  # fmt: skip
+    learner = DINOConfig(resnet_micro(), MICRO_PICTURE, **MICRO_DINO)
+    return Experiment("dino-micro", learner, replace(ADAMW, lr=4e-3, final_weight_decay=0.4), MICRO_TRAIN)

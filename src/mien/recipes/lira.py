@@ -11,7 +11,7 @@ from dataclasses import replace
 from mien.data.acoustic import MFCC, Pase
 from mien.encoders.lip_reading import lip_reading_micro
 from mien.methods.lira import LiRAConfig
-from mien.recipes.experiment import PretrainRecipe
+from mien.train.experiment import Experiment
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 
@@ -21,30 +21,28 @@ LIRA_OPTIM = OptimConfig(lr=2.4e-3, min_lr=1e-6, betas=(0.9, 0.98), weight_decay
 LIRA_TRAIN = TrainConfig(batch_size=32, epochs=50)
 
 
-def lira() -> PretrainRecipe:
+def lira() -> Experiment:
     """SS-VAERR's pretext on LRS3, with log-mel targets: 30,399,504 parameters, 11,182,784 of them kept."""
-    return PretrainRecipe("lira", LiRAConfig(), LIRA_OPTIM, LIRA_TRAIN)
+    return Experiment("lira", LiRAConfig(), LIRA_OPTIM, LIRA_TRAIN)
 
 
-def lira_mfcc() -> PretrainRecipe:
+def lira_mfcc() -> Experiment:
     """The same with MFCC, their first and their second change as targets."""
     recipe = lira()
-    return replace(recipe, name="lira-mfcc", method=replace(recipe.method, target=MFCC()))
+    return replace(recipe, name="lira-mfcc", learner=replace(recipe.learner, target=MFCC()))
 
 
-def lira_pase() -> PretrainRecipe:
-    """The same with LiRA's own targets: give the encoder's weights, --method.target.file PASE.ckpt."""
+def lira_pase() -> Experiment:
+    """The same with LiRA's own targets: give the encoder's weights, --target.file PASE.ckpt."""
     recipe = lira()
-    return replace(recipe, name="lira-pase", method=replace(recipe.method, target=Pase()))
+    return replace(recipe, name="lira-pase", learner=replace(recipe.learner, target=Pase()))
 
 
-def lira_micro() -> PretrainRecipe:
+def lira_micro() -> Experiment:
     """Ours, for two CPU cores: a quarter of the front end's width, 54 of 64 pixels, one second, 2 blocks 128 wide."""
-    method = LiRAConfig(
-        encoder=lip_reading_micro(), num_frames=25, size=64, crop=54, dim=128, depth=2, kernel=15
-    )  # fmt: skip
+    usual = LiRAConfig().clip
+    learner = LiRAConfig(
+        lip_reading_micro(), clip=replace(usual, num_frames=25, size=64), crop=54, dim=128, depth=2, kernel=15
+    )
     optim = replace(LIRA_OPTIM, lr=1.6e-2)
-    return PretrainRecipe("lira-micro", method, optim, TrainConfig(batch_size=16))
-
-
-RECIPES = {recipe().name: recipe for recipe in (lira, lira_mfcc, lira_pase, lira_micro)}
+    return Experiment("lira-micro", learner, optim, TrainConfig(batch_size=16))

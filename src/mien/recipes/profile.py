@@ -23,8 +23,9 @@ from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.masked import MaskedConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.methods.table import MethodConfig
-from mien.recipes.masked import RECIPES
+from mien.recipes import index, recipe
 from mien.tasks.classify import ClassifyConfig
+from mien.transforms.clip import ClipSpec
 
 SEVEN = tuple("abcdefg")  # the papers count the classifier of DFEW's seven classes
 BILLION, MILLION = 1e9, 1e6
@@ -82,7 +83,8 @@ class Variant:
     def classifier(self) -> ClassifyConfig:
         """What the papers fine-tune on DFEW."""
         method = self.method
-        spec = LabelSpec(SEVEN, num_frames=method.num_frames, size=method.size)
+        clip = ClipSpec(method.clip.num_frames, size=method.clip.size)
+        spec = LabelSpec(SEVEN, clip=clip)
         return ClassifyConfig(spec, method.encoder, pool=method.encoder.pools[0])
 
 
@@ -146,7 +148,7 @@ def svfap_tables() -> Iterator[Variant]:
 
 def mae_dfer_tables() -> Iterator[Variant]:
     """MAE-DFER Tables 3, 4, 5 (VideoMAE and its own) and 9, as printed."""
-    vit = RECIPES["videomae-base"]().method
+    vit = recipe("videomae-base").method
     for name, switches, params, flops in (
         ("mae-dfer-intra", {"inter_region": False, "local_global": False}, 51.2, 42.7),
         ("mae-dfer-intra-inter", {"local_global": False}, 68.0, 42.8),
@@ -154,7 +156,7 @@ def mae_dfer_tables() -> Iterator[Variant]:
         ("mae-dfer-intra-inter-lgi", {}, 84.9, 49.8),
     ):
         yield Variant(name, _lgi(**switches), "MAE-DFER", "Table 3", params, flops)
-    joint = RECIPES["mae-dfer-vit-base"]().method
+    joint = recipe("mae-dfer-vit-base").method
     yield Variant("mae-dfer-vit-base", joint, "MAE-DFER", "Table 3", 86.2, 80.8)
     for region, flops in (
         ((1, 5, 10), 49.8),
@@ -168,14 +170,14 @@ def mae_dfer_tables() -> Iterator[Variant]:
     yield Variant("videomae-base", vit, "MAE-DFER", "Table 5", 86, 81)
     yield Variant("mae-dfer-base", MAEDFERConfig(), "MAE-DFER", "Table 5", 85, 50)
     for size, params, flops in (("tiny", 21.5, 13.0), ("small", 47.9, 28.4)):
-        yield Variant(f"mae-dfer-{size}", RECIPES[f"mae-dfer-{size}"]().method, "MAE-DFER", "Table 9", params, flops)
+        yield Variant(f"mae-dfer-{size}", recipe(f"mae-dfer-{size}").method, "MAE-DFER", "Table 9", params, flops)
     yield Variant("mae-dfer-size-base", MAEDFERConfig(), "MAE-DFER", "Table 9", 84.9, 49.8)
 
 
 def variants() -> dict[str, Variant]:
     """The papers' rows, then the recipes that are in no table, by name."""
     rows = {v.name: v for v in (*svfap_tables(), *mae_dfer_tables())}
-    return rows | {name: Variant(name, recipe().method) for name, recipe in RECIPES.items() if name not in rows}
+    return rows | {name: Variant(name, recipe(name).method) for name in index(("masked",)) if name not in rows}
 
 
 RESNET_MAP = 7  # rows and columns of the last map of a ResNet at 224 pixels
@@ -219,7 +221,9 @@ def profile(variant: Variant | Part, latency: bool = True) -> Profile:
 def _counts(config: ClassifyConfig) -> tuple[int, int]:
     with torch.device("meta"):
         model = config.build().eval()
-    return count_parameters(model), count_flops(lambda: model(meta_clip(config.spec.size, config.spec.num_frames)))
+    return count_parameters(model), count_flops(
+        lambda: model(meta_clip(config.spec.clip.size, config.spec.clip.num_frames))
+    )
 
 
 @lru_cache
@@ -229,7 +233,7 @@ def _pretrain_flops(config: MethodConfig) -> int:
     with torch.device("meta"):
         model = config.build().eval()
         keep = torch.zeros(1, config.mask().num_visible, dtype=torch.int64)
-    return count_flops(lambda: model.reconstruct(meta_clip(config.size, config.num_frames), keep))
+    return count_flops(lambda: model.reconstruct(meta_clip(config.clip.size, config.clip.num_frames), keep))
 
 
 def _profile_part(part: Part, latency: bool) -> Profile:
@@ -242,7 +246,7 @@ def _profile_part(part: Part, latency: bool) -> Profile:
 
 @lru_cache
 def _latency(config: ClassifyConfig) -> float:
-    return _seconds(config.build(), (1, 3, config.spec.num_frames, config.spec.size, config.spec.size))
+    return _seconds(config.build(), (1, 3, config.spec.clip.num_frames, config.spec.clip.size, config.spec.clip.size))
 
 
 def _seconds(model: nn.Module, shape: tuple[int, ...], repeats: int = 3) -> float:

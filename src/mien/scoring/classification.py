@@ -108,7 +108,7 @@ def predict_items(
     """Probabilities per labelled video: the mean over its rows (a long video has several). `rows` have a face."""
     rows = main_tracks(rows)
     per_row = predict_rows(model, shards, rows, batch_size, device, workers)
-    truth = class_indices(rows, spec.target, spec.names)
+    truth = class_indices(rows, spec.column, spec.names)
     members = members_of(rows)
     firsts, subjects = [m[0] for m in members.values()], rows.column("subject")
     frames = np.array(rows.column("num_frames"))  # the last row of a long video may hold a handful of frames
@@ -154,7 +154,7 @@ def predict_annotated_frames(
     rows = annotated_tracks(rows)
     truth, predicted = predict_frames(model, shards, rows, batch_size, device, workers)
     times, subjects = times_of(shards, rows), rows.column("subject")
-    whole = read_annotation(shards.root, spec.target) if frames.fill else {}
+    whole = read_annotation(shards.root, spec.column) if frames.fill else {}
     parts = []
     for item, members in members_of(rows).items():
         stored = [np.concatenate([part[m] for m in members]) for part in (times, truth, predicted)]
@@ -201,7 +201,7 @@ def with_failures(predictions: Predictions | None, failed: Manifest, spec: Label
     if not len(failed):
         assert predictions is not None
         return predictions
-    truth = class_indices(failed, spec.target, spec.names)
+    truth = class_indices(failed, spec.column, spec.names)
     nothing = np.full((len(failed), len(spec.names)), np.nan)
     missing = Predictions(failed.column("clip_id"), failed.column("subject"), truth, nothing)
     return pooled([predictions, missing]) if predictions else missing

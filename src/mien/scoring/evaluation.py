@@ -89,7 +89,7 @@ def evaluate(
     result |= {
         "kind": spec.kind, "per": spec.per, "failed": _failed(part.failed, silent), "left_out": part.left_out,
         "label_map": label_map and asdict(label_map), "smooth_s": scoring.smooth_s,
-        "target": part.spec.target, "split": f"{part.column}={scoring.split}", "group_by": scoring.group_by,
+        "target": part.spec.column, "split": f"{part.column}={scoring.split}", "group_by": scoring.group_by,
         "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
         "trained_on": trained_on(folder), "scoring": to_json(scoring),
         "provenance": provenance(folder, shards, scoring.seed),
@@ -104,12 +104,12 @@ def _part(folder: Model, spec: LabelSpec, shards: Shards, scoring: Scoring, labe
     rows = shards.manifest if scoring.split == "all" else in_split(shards.manifest, scoring.split, column)
     left_out: dict[str, int] = {}
     if spec.kind == "categorical":
-        spec = replace(spec, target=scoring.target or spec.target)
+        spec = replace(spec, target=scoring.target or spec.column)
         if spec.per == "clip":
-            rows = labelled(rows, spec.target)
+            rows = labelled(rows, spec.column)
             if label_map:
-                label_map.check({label_name(v) for v in rows.column(spec.target)}, spec.names)
-                rows, left_out = label_map.labels(rows, spec.target)
+                label_map.check({label_name(v) for v in rows.column(spec.column)}, spec.names)
+                rows, left_out = label_map.labels(rows, spec.column)
         else:
             require(label_map is None, "--label-map is for models per clip")
     elif spec.per == "clip":
@@ -160,11 +160,11 @@ def _mapped(
 ) -> Predictions:
     """Predictions of the common classes."""
     first = spec.names[0]
-    stand_in = Manifest.from_rows([{**row, spec.target: first} for row in rows.rows()])
+    stand_in = Manifest.from_rows([{**row, spec.column: first} for row in rows.rows()])
     raw = classification.predict_items(folder.module, spec, shards, stand_in, batch, device)
     main = main_tracks(rows)
     truth = dict(
-        zip(map(item_of, main.column("clip_id")), class_indices(main, spec.target, table.classes), strict=True)
+        zip(map(item_of, main.column("clip_id")), class_indices(main, spec.column, table.classes), strict=True)
     )
     return Predictions(
         raw.items,

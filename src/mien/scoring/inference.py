@@ -26,7 +26,9 @@ def predict_rows(
 ) -> np.ndarray:
     """What the model predicts ``[n, K]`` per manifest row, averaged over the spec's views."""
     spec: LabelSpec = model.spec
-    view = View(spec.num_frames, spec.stride, "test", model.plain_augment(), frame_period_s=_period(spec, rows))
+    view = View(
+        spec.clip.num_frames, spec.clip.stride, "test", model.plain_augment(), frame_period_s=_period(spec, rows)
+    )
     total = np.zeros((len(rows), len(spec.names)))
     broken = set(range(len(rows)))
     for row, _, found in _windows(model, shards, rows, view, [spec.views] * len(rows), batch_size, device, workers):
@@ -37,7 +39,8 @@ def predict_rows(
 
 
 def _period(spec: LabelSpec, rows: Manifest) -> float | None:
-    return spec.frame_period_s if rates_differ(rows, 1 / spec.frame_period_s) else None
+    period = spec.clip.frame_period_s
+    return period if period and rates_differ(rows, 1 / period) else None
 
 
 def predict_frames(
@@ -50,18 +53,18 @@ def predict_frames(
     The truth of a classifier is one column, the index of the class in the corpus's order (J = 1), else J = K.
     """
     spec: LabelSpec = model.spec
-    period_s = _period(spec, rows) if spec.num_frames > 1 else None  # a single frame has no rate
-    view = View(spec.num_frames, spec.stride, "cover", model.plain_augment(), frame_period_s=period_s)
+    period_s = _period(spec, rows) if spec.clip.num_frames > 1 else None  # a single frame has no rate
+    view = View(spec.clip.num_frames, spec.clip.stride, "cover", model.plain_augment(), frame_period_s=period_s)
     clips, lengths = ClipSet(shards, rows), rows.column("num_frames")
     if period_s is not None:
         lengths = [len(resampled(clips[row].numbers("times_s"), period_s)) for row in range(len(rows))]
-    counts = [num_windows(n, spec.num_frames, spec.stride) for n in lengths]
+    counts = [num_windows(n, spec.clip.num_frames, spec.clip.stride) for n in lengths]
     sampled: list[dict[int, np.ndarray]] = [{} for _ in range(len(rows))]
     rng = np.random.default_rng(0)  # a covering view draws nothing from it
     for row, window, found in _windows(model, shards, rows, view, counts, batch_size, device, workers):
         positions = view.indices(clips[row], rng, window, counts[row])
         sampled[row] |= dict(zip(positions.tolist(), found, strict=True))
-    names = (spec.target,) if spec.kind == "categorical" else spec.names
+    names = (spec.column,) if spec.kind == "categorical" else spec.names
     truth = [view_targets(clips, row, names) for row in range(len(rows))]
     return truth, [_drawn_out(points, len(t), len(spec.names)) for points, t in zip(sampled, truth, strict=True)]
 

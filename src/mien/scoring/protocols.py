@@ -32,6 +32,7 @@ class Protocol:
         group_by: manifest column whose clips are averaged to one prediction.
         options: of the corpus, KEY=VALUE.
         independent: what the folds keep apart, as published; "" where they keep nothing apart.
+        recipe: with the paper's settings.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Protocol:
     options: tuple[str, ...] = ()
     independent: str = ""
     digits: int = 2
+    recipe: str = "classify"
 
     def fold_name(self, column: str) -> str:
         return column if column.startswith("fold_") else "fold_1"
@@ -66,7 +68,8 @@ _REPORTED = "not said in the paper, which reports on the {} set; the last epoch 
 
 _ALL = (
     Protocol("dfew", "DFEW, 7 expressions, 5 folds pooled", "dfew", ("label",), _UW, published.DFEW, folds=_folds(5)),
-    Protocol("ferv39k", "FERV39k, 7 expressions", "ferv39k", ("label",), _UW, published.FERV39K),
+    Protocol("ferv39k", "FERV39k, 7 expressions", "ferv39k", ("label",), _UW, published.FERV39K,
+             recipe="classify-ferv39k"),
     Protocol("mafw", "MAFW, 11 expressions, 5 folds pooled", "mafw", ("label",), _UW, published.MAFW, folds=_folds(5)),
     Protocol("crema-d", "CREMA-D, 6 emotions, 5 folds by actor, pooled", "crema-d", ("label",), _UW, published.CREMA_D,
              folds=_folds(5), independent="subjects"),
@@ -77,7 +80,8 @@ _ALL = (
     Protocol("werewolf-xl", "Werewolf-XL, speakers, 5 folds by session, pooled", "werewolf-xl",
              ("arousal", "valence", "dominance"),
              ("pcc:arousal", "ccc:arousal", "pcc:valence", "ccc:valence", "pcc:dominance", "ccc:dominance"),
-             published.WEREWOLF_XL, kind="dimensional", folds=_folds(5), independent="session", digits=4, selection=_UNSAID),
+             published.WEREWOLF_XL, kind="dimensional", folds=_folds(5), independent="session", digits=4, selection=_UNSAID,
+             recipe="regress-werewolf-xl"),
     Protocol("avcaffe-arousal", "AVCAffe, arousal in 5 classes, clips averaged to the video", "avcaffe", ("arousal",),
              ("weighted_f1",), published.AVCAFFE_AROUSAL, folds=("fold_1",), group_by="video", independent="subjects",
              selection=_REPORTED.format("official validation")),
@@ -86,21 +90,21 @@ _ALL = (
              selection=_REPORTED.format("official validation")),
     Protocol("first-impressions", "ChaLearn First Impressions v2, apparent personality", "first-impressions", _BIG_FIVE,
              (*(f"ccc:{t}" for t in _BIG_FIVE), "ccc", "one_minus_mae"), published.FIRST_IMPRESSIONS, kind="traits", digits=4,
-             selection=_UNSAID),
+             selection=_UNSAID, recipe="regress-first-impressions"),
     Protocol("aff-wild2-expr", "Aff-Wild2, 8 expressions of every frame, official validation set", "aff-wild2",
              ("expression",), ("macro_f1",), published.AFF_WILD2_EXPR, per="frame", folds=("fold_1",),
-             published_select="test", options=("task=expr",), independent="subjects",
+             published_select="test", options=("task=expr",), recipe="frames", independent="subjects",
              selection="best mean F1 on the reported list itself (official.md 8.3)"),
     Protocol("aff-wild2-va", "Aff-Wild2, valence and arousal of every frame, official validation set", "aff-wild2",
              ("valence", "arousal"), ("ccc_biased:valence", "ccc_biased:arousal", "ccc_biased"), (), kind="dimensional",
-             per="frame", folds=("fold_1",), options=("task=va",), independent="subjects", digits=4,
+             per="frame", folds=("fold_1",), options=("task=va",), independent="subjects", digits=4, recipe="regress",
              selection="none of our papers has this number; the last epoch is taken"),
     Protocol("sewa", "SEWA, CCC over the concatenated test videos", "sewa", ("arousal", "valence"),
              ("ccc:arousal", "ccc:valence"), published.SEWA, kind="dimensional", per="frame", independent="subjects", digits=3,
-             selection="not said in the paper; the last epoch is taken"),
+             selection="not said in the paper; the last epoch is taken", recipe="sequence-sewa"),
     Protocol("recola", "RECOLA, CCC over the concatenated development videos", "recola", ("arousal", "valence"),
              ("ccc:arousal", "ccc:valence"), published.RECOLA, kind="dimensional", per="frame", test="val", digits=3,
-             independent="subjects", selection=_REPORTED.format("development")),
+             independent="subjects", selection=_REPORTED.format("development"), recipe="sequence-recola"),
 )  # fmt: skip
 
 PROTOCOLS: dict[str, Protocol] = {p.name: p for p in _ALL}

@@ -41,10 +41,10 @@ def predict_tracks(
 def _predicted(model: Any, clips: StretchSet, number: int) -> np.ndarray:
     """``[T, K]`` of every stored frame of a stretch."""
     times = clips[number].numbers("times_s")
-    period_s, names = model.spec.frame_period_s, model.spec.names
+    period_s, names = model.spec.clip.period_s, model.spec.names
     positions = resampled(times, period_s)
     try:
-        values = torch.cat(list(model.predict_track(_decoded(clips, number, positions, model.spec.color)))).numpy()
+        values = torch.cat(list(model.predict_track(_decoded(clips, number, positions, model.spec.clip.color)))).numpy()
     except FrameError:
         return np.full((len(times), len(names)), np.nan)
     grid = times[0] + period_s * np.arange(len(positions))

@@ -8,8 +8,9 @@ the same without the mean over time                                             
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,9 @@ from mien.layers.block import NORM_EPS, Block, layer_norm
 from mien.layers.init import fresh_
 from mien.layers.position import positions
 from mien.layers.spatial_reserve import SMALLEST, SpatialReserve
-from mien.transforms.augment import Augment
+from mien.learner import LearnerConfig, TrainingData, with_period
+from mien.options import FLAT, HIDDEN
+from mien.transforms.clip import Augment, ClipAugment, ClipSpec
 
 HEAD_INIT_SCALE = 0.001  # official.md 2.5: the head starts almost at zero
 BARE_HEAD_STD = 0.01  # of a head without a norm before it (official.md 8.2)
@@ -32,15 +35,18 @@ HEAD_DIM = 64  # values per attention head of the block over time, as in the pap
 
 
 OverTime = Literal["mean", "transformer", "gru"]
+Frozen = Literal["none", "first", "all"]
 
 
 @dataclass(frozen=True)
-class ClipTaskConfig:
-    """Fields of every task."""
+class ClipTaskConfig(LearnerConfig):
+    """Fields of every task on clips. What it trains on is in `spec`."""
 
-    spec: LabelSpec
-    encoder: EncoderConfig = field(default_factory=TPSBTConfig)
-    pool: Pool = "tokens"
+    spec: Annotated[LabelSpec, FLAT] = field(default_factory=LabelSpec)
+    encoder: Annotated[EncoderConfig, HIDDEN] = field(default_factory=TPSBTConfig)
+    pool: Pool | None = None
+    """Tokens that are averaged; None takes what suits the encoder (LGI-Former: summary, others: tokens). srp keeps where in the
+    frame they are."""
     over_time: OverTime = "mean"
     """What becomes of the moments of a clip: averaged, or first through one standard Transformer block with positions, by which
     image encoders see an order (SVFAP 4.2.3), or a bidirectional GRU."""
@@ -48,14 +54,50 @@ class ClipTaskConfig:
     """Before the head: LayerNorm as published, or batch statistics without weights, as linear probes of masked autoencoders
     use. Batch statistics remove what all clips share, which a small model on one camera cannot learn past (docs/lab.md).
     none: the published head after spatial reserve pooling."""
-    frozen: bool = False
-    """Train the head alone on fixed features."""
-    by_time: bool = False
+    frozen: Frozen = "none"
+    """What of the encoder is not trained: nothing, its first layer, or all of it, so that the head alone learns."""
+    drop_path: float = 0.1
+    """Stochastic depth of a Transformer in fine-tuning: the share of clips for which its last block is left out."""
+    frozen_stages: int = -1
+    """Of ResNets: 0 freezes the stem, n the stages 1 to n too, with the statistics of their BatchNorm; -1 nothing."""
+    by_time: Annotated[bool, HIDDEN] = False
     """Pick frames by time instead of by number: for training clips of different frame rates."""
-    augment: Augment | None = None
-    """Training augmentation; None for plain resizing. Evaluation never augments."""
+    augment: Annotated[ClipAugment, FLAT] = field(default_factory=ClipAugment)
+    """In training. Evaluation never augments."""
     test_resize: int | None = None
-    """Evaluation resizes to this side and keeps the middle of the spec's size; None resizes to that size."""
+    """Evaluation resizes to this side and keeps the middle --size pixels; None resizes to --size."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.drop_path < 1, f"--drop-path {self.drop_path:g}: give a number from 0 to below 1")
+        require(-1 <= self.frozen_stages <= 4, f"--frozen-stages {self.frozen_stages}: give -1 (none) to 4")
+
+    @property
+    def sees(self) -> ClipSpec:
+        return self.spec.clip
+
+    @property
+    def pooling(self) -> Pool:
+        return self.pool or self.encoder.pools[0]
+
+    def begun(self, encoder: EncoderConfig, seen: ClipSpec) -> Self:
+        """Raises UserError: stages to freeze, and an encoder without."""
+        values = {"drop_path": self.drop_path, "frozen_stages": self.frozen_stages}
+        has = {f.name for f in fields(encoder)} & values.keys()
+        staged = "frozen_stages" in has or self.frozen_stages == -1
+        require(staged, f"--frozen-stages {self.frozen_stages}: this encoder has none; --frozen all freezes all of it")
+        spec = replace(self.spec, clip=self.spec.clip.of(seen))
+        return replace(self, encoder=replace(encoder, **{name: values[name] for name in has}), spec=spec)
+
+    def fitted(self, data: TrainingData) -> Self:
+        """With the frame period, the contract, the origin and the names (`named`) of the data."""
+        clip, contract = with_period(self.spec.clip, data), data.shards[0].contract
+        spec = self.named(replace(self.spec, clip=clip, training_data=data.origin, contract=contract), data)
+        return replace(self, spec=spec, by_time=data.rates_differ(1 / clip.period_s))
+
+    @abstractmethod
+    def named(self, spec: LabelSpec, data: TrainingData) -> LabelSpec:
+        """With the names, the kind and the range of the outputs."""
+        ...
 
 
 def pooled(out: EncoderOutput, pool: Pool) -> Tensor:
@@ -85,6 +127,23 @@ def spatial_reserve(encoder: EncoderConfig, size: int) -> SpatialReserve:
             f"{SMALLEST}x{SMALLEST}; give a size of {enough} px or more"
         )
     return SpatialReserve(encoder.dim, (h, w))
+
+
+def freeze(encoder: Any, kind: Frozen, unused: set[str]) -> set[str]:
+    """Takes the gradients of what is not trained, or cannot reach the outputs; names of the parameters that stay as they are."""
+    names = [n for n, _ in encoder.named_parameters()]
+    fixed = {n for n in names if kind == "all" or (kind == "first" and encoder.layer_of(n) == 0)}
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and name not in fixed and name not in unused)
+    return fixed
+
+
+def still(encoder: nn.Module, fixed: set[str]) -> None:
+    """What is frozen keeps its running statistics too, and drops no paths."""
+    everything = len(fixed) == len(list(encoder.parameters()))
+    for name, module in encoder.named_modules():
+        if everything or f"{name}.weight" in fixed:
+            module.eval()
 
 
 class BlockOverTime(nn.Module):
@@ -124,8 +183,9 @@ class ClipTask(nn.Module):
         self._check()
         self.encoder = config.encoder.build()
         width = config.encoder.dim
-        if config.pool == "srp":
-            self.neck = spatial_reserve(config.encoder, config.spec.size)
+        config.spec.clip.check(config.encoder)
+        if config.pooling == "srp":
+            self.neck = spatial_reserve(config.encoder, config.spec.clip.size)
             width = self.neck.dim
         if config.over_time != "mean":
             self.time = GRUOverTime(width) if config.over_time == "gru" else BlockOverTime(width)
@@ -133,18 +193,17 @@ class ClipTask(nn.Module):
         self.fc_norm = norms.get(config.head_norm, nn.Identity())
         self.head = nn.Linear(width, num_outputs)
         self._init_head()
-        unused = self.encoder.unused_by("tokens" if config.spec.per == "frame" else config.pool)
-        for name, parameter in self.encoder.named_parameters():
-            if config.frozen or name in unused:
-                parameter.requires_grad_(False)
+        unused = self.encoder.unused_by("tokens" if config.spec.per == "frame" else config.pooling)
+        self._fixed = freeze(self.encoder, config.frozen, unused)
 
     def _check(self) -> None:
         config = self.config
         pools = (*config.encoder.pools, "srp")
-        require(config.pool in pools, f'pool "{config.pool}": this encoder has {", ".join(pools)}')
-        ordered = config.over_time == "mean" or config.spec.per == "frame" or config.pool in ("tokens", "srp")
+        require(config.pooling in pools, f'pool "{config.pool}": this encoder has {", ".join(pools)}')
+        ordered = config.over_time == "mean" or config.spec.per == "frame" or config.pooling in ("tokens", "srp")
         require(
-            ordered, f'over_time "{config.over_time}": pool "{config.pool}" has no order over time; give tokens or srp'
+            ordered,
+            f'over_time "{config.over_time}": pool "{config.pooling}" has no order over time; give tokens or srp',
         )
 
     def _init_head(self) -> None:
@@ -161,22 +220,24 @@ class ClipTask(nn.Module):
         return self.config.spec
 
     def views(self) -> dict[str, View]:
-        s = self.spec
-        augment = self.config.augment or self.plain_augment()
-        period = s.frame_period_s if self.config.by_time else None
-        targets = ((s.target,) if s.kind == "categorical" else s.names) if s.per == "frame" else ()
-        return {"clip": View(s.num_frames, s.stride, "train", augment, frame_period_s=period, frame_targets=targets)}
+        clip, spec = self.spec.clip, self.spec
+        augment = clip.augmented(self.config.augment)
+        period = clip.frame_period_s if self.config.by_time else None
+        targets = (spec.target if spec.classes else spec.names) if spec.per == "frame" else ()
+        view = View(clip.num_frames, clip.stride, "train", augment, frame_period_s=period, frame_targets=targets)
+        return {"clip": view}
 
     def plain_augment(self) -> Augment:
-        """Resize and normalise: what evaluation and prediction use."""
-        s = self.spec
-        return Augment(s.size, self.config.test_resize, mean=s.mean, std=s.std, grey=not s.color)
+        return self.spec.clip.plain(self.config.test_resize)
+
+    def load_encoder(self, state: Mapping[str, Tensor]) -> None:
+        self.encoder.load_state_dict(state)
 
     def features(self, clip: Tensor) -> Tensor:
         """What the head sees: ``[B, D]``, or ``[B, T, D]`` per frame."""
         out, config = self.encoder(clip), self.config
-        if self.spec.per == "clip" and config.pool != "srp" and config.over_time == "mean":
-            return self.fc_norm(pooled(out, config.pool))
+        if self.spec.per == "clip" and config.pooling != "srp" and config.over_time == "mean":
+            return self.fc_norm(pooled(out, config.pooling))
         slices = self.over_space(out)
         if config.over_time != "mean":
             slices = self.time(slices)
@@ -192,7 +253,7 @@ class ClipTask(nn.Module):
             ValueError: with spatial reserve pooling, a clip of another size than the task's.
         """
         (t, h, w), (B, _, D) = out.grid, out.tokens.shape
-        if self.config.pool != "srp":
+        if self.config.pooling != "srp":
             return out.tokens.reshape(B, t, h * w, D).mean(dim=2)
         if (h, w) != self.neck.grid:
             raise ValueError(f"frames of {h}x{w} places, spatial reserve pooling was made for {self.neck.grid}")
@@ -212,8 +273,7 @@ class ClipTask(nn.Module):
 
     def train(self, mode: bool = True) -> ClipTask:
         super().train(mode)
-        if self.config.frozen:
-            self.encoder.eval()  # a frozen encoder drops no paths
+        still(self.encoder, self._fixed)
         return self
 
     def after_step(self, progress: float) -> None:

@@ -6,14 +6,22 @@ default, no output activation, no mixing and no smoothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mien.data.labels import LabelSpec
+from mien.data.manifest import Manifest
+from mien.data.select import clip_values
+from mien.errors import require
+from mien.learner import TrainingData
 from mien.losses.regression import RegressionLoss, regression_loss
 from mien.tasks.clip import ClipTask, ClipTaskConfig
+
+TRAITS = ("extraversion", "agreeableness", "conscientiousness", "neuroticism", "openness", "interview")
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,26 @@ class RegressConfig(ClipTaskConfig):
 
     loss: RegressionLoss = "mse"
     activation: Literal["none", "sigmoid", "tanh"] = "none"
+    """Of the outputs."""
+
+    def named(self, spec: LabelSpec, data: TrainingData) -> LabelSpec:
+        """Targets by their columns. Raises UserError for traits and other targets together."""
+        names = spec.target
+        traits = [n for n in names if n.lower() in TRAITS]
+        require(not traits or len(traits) == len(names), "--target: train traits and other targets separately")
+        kind = "traits" if traits else "dimensional"
+        return replace(spec, names=names, kind=kind, range=spec.range or self._bounds(spec, data))
+
+    def _bounds(self, spec: LabelSpec, data: TrainingData) -> tuple[float, float]:
+        if spec.per == "frame":
+            return -1.0, 1.0
+        values = clip_values(data.manifest, spec.target)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        return next((b for b in ((0.0, 1.0), (-1.0, 1.0)) if b[0] <= low and high <= b[1]), (low, high))
+
+    def targets(self, rows: Manifest) -> dict[str, np.ndarray]:
+        """Per-clip values ``[n, K]``."""
+        return {} if self.spec.per == "frame" else {"values": clip_values(rows, self.spec.names)}
 
     def build(self) -> Regressor:
         return Regressor(self)

@@ -8,36 +8,47 @@ in place of the map. Any encoder will do; one that halves time has its slices dr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.data.dataset import Items
 from mien.data.labels import LabelSpec
-from mien.data.segments import SegmentView
+from mien.data.segments import SegmentSet, SegmentView, StretchSet, frame_values, pixel_statistics
 from mien.data.view import View
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.table import EncoderConfig
-from mien.errors import require
+from mien.errors import UserError, option, require
+from mien.learner import LearnerConfig, TrainingData
 from mien.losses.composite import CompositeLoss, Discrete, composite_loss
 from mien.losses.ordinal import bin_centres
-from mien.tasks.clip import per_frame
-from mien.transforms.sequence import SequenceAugment
+from mien.options import FLAT, HIDDEN
+from mien.rng import generator
+from mien.tasks.clip import Frozen, freeze, per_frame, still
+from mien.transforms.clip import ClipSpec
+from mien.transforms.sequence import SequenceAugment, SequenceTransform
 
 Output = Literal["regression", "expectation", "argmax"]
-Frozen = Literal["none", "first", "all"]
+MAX_CLUSTERED = 200_000  # values that k-means looks at: more change the fourth digit of a centroid and take minutes
+ROUNDED = 1e-4  # ratings are written with three digits or more
 CHUNK = 64
 """Frames that go through the encoder at once in prediction: 64 of 96 pixels fill two cores, more only cost memory."""
 
 
 @dataclass(frozen=True)
-class SequenceConfig:
-    """A sequence regressor and how it is trained."""
+class SequenceConfig(LearnerConfig):
+    """A sequence regressor and how it is trained: an encoder per frame, a GRU, the composite loss. Frames are picked by time.
 
-    spec: LabelSpec
-    encoder: EncoderConfig = field(default_factory=LipReadingConfig)
+    The targets are columns of the shards by frame. A training segment has the clip's number of frames; prediction takes whole
+    videos.
+    """
+
+    spec: Annotated[LabelSpec, FLAT] = field(default_factory=lambda: LabelSpec(kind="dimensional", per="frame"))
+    encoder: Annotated[EncoderConfig, HIDDEN] = field(default_factory=LipReadingConfig)
     gru_layers: int = 2
     gru_hidden: int = 512
     bidirectional: bool = False
@@ -50,23 +61,84 @@ class SequenceConfig:
     activation: Literal["none", "tanh"] = "none"
     """tanh: numbers stay within the spec's range (within -1 to 1 without one)."""
     loss: CompositeLoss = field(default_factory=CompositeLoss)
-    discrete: Discrete = field(default_factory=Discrete)
+    discrete: Annotated[Discrete, FLAT] = field(default_factory=Discrete)
     output: Output = "regression"
     """What is predicted and scored where numbers and classes are trained. The paper does not say; the numbers are what its score,
     the concordance, is trained on in every row. Else the classes' expected value, or the middle of the likeliest class."""
     frozen: Frozen = "none"
     """first: the first layer (the 3-D convolution with its normalisation), which is what "frozen" means in the paper."""
     delay_s: float = 0.0
-    """How late raters are: training looks for a frame's target so much later, evaluation for a target's frame so much earlier."""
-    augment: SequenceAugment = field(default_factory=SequenceAugment)
-    """In training; evaluation keeps its size, crop (from the middle) and colour alone."""
+    """How late raters are, in seconds: training looks for a frame's target so much later, evaluation for a target's frame so
+    much earlier."""
+    statistics: Literal["own", "encoder"] = "encoder"
+    """Normalise pixels by the mean and deviation of the training videos, as the paper does, or by what the encoder was given."""
+    augment: Annotated[SequenceAugment, FLAT] = field(default_factory=SequenceAugment)
+    """In training; evaluation keeps the crop (from the middle) alone."""
 
     def __post_init__(self) -> None:
-        require(
-            self.gru_layers >= 1 and self.gru_hidden >= 1,
-            f"GRU of {self.gru_layers} layers of {self.gru_hidden}: give 1 or more",
-        )
-        require(0 <= self.dropout < 1, f"dropout {self.dropout:g}: give a number from 0 to below 1")
+        require(self.spec.per == "frame", "--per clip: sequences have a target for every frame")
+        for name in ("gru_layers", "gru_hidden"):
+            require(getattr(self, name) >= 1, f"{option(name)} {getattr(self, name)}: give 1 or more")
+        require(0 <= self.dropout < 1, f"--dropout {self.dropout:g}: give a number from 0 to below 1")
+        require(abs(self.delay_s) <= 10, f"--delay-s {self.delay_s:g}: give -10 to 10 seconds")
+
+    @property
+    def sees(self) -> ClipSpec:
+        return self.spec.clip
+
+    def begun(self, encoder: EncoderConfig, seen: ClipSpec) -> Self:
+        return replace(self, encoder=encoder, spec=replace(self.spec, clip=self.spec.clip.of(seen)))
+
+    def fitted(self, data: TrainingData) -> Self:
+        """With the statistics and the clusters of the training videos too.
+
+        Raises:
+            UserError: shards without the targets, or nothing annotated.
+        """
+        self.loss.check(len(self.spec.target))
+        names, clips = self.spec.target, StretchSet(data.shards[0], data.manifest)
+        values = frame_values(clips, names, self.delay_s)
+        self._check_annotated(values, names)
+        spec = replace(self.spec, names=names, training_data=data.origin, contract=data.shards[0].contract)
+        discrete = replace(self.discrete, bounds=self._check_range(values, names))
+        if self.loss.uses("ncce"):
+            found = tuple(clusters(column, discrete.num_bins, data.seed) for column in values.T)
+            discrete = replace(discrete, centroids=found)
+        if self.statistics == "own":
+            own = pixel_statistics(clips, not spec.clip.color, data.seed)
+            mean, std = (tuple(round(v, 4) for v in s) for s in own)
+            spec = replace(spec, clip=replace(spec.clip, mean=mean, std=std))
+        return replace(self, spec=spec, discrete=discrete)
+
+    def _check_annotated(self, values: np.ndarray, names: tuple[str, ...]) -> None:
+        blank = [n for n, known in zip(names, np.isfinite(values).sum(0), strict=True) if known < 2]
+        late = f" that lies {self.delay_s:g} s (--delay-s) from another of its track" if self.delay_s else ""
+        require(not blank, f"{', '.join(blank)}: no training frame is annotated{late}")
+
+    def _check_range(self, values: np.ndarray, names: tuple[str, ...]) -> tuple[float, float]:
+        """The range. Raises UserError for targets ``[n, K]`` beyond it: predictions are cut to it, and bins end there."""
+        least, most = self.spec.range or (-1.0, 1.0)
+        for name, column in zip(names, values.T, strict=True):
+            known = column[np.isfinite(column)]
+            low, high = float(known.min()), float(known.max())
+            require(
+                least - ROUNDED <= low and high <= most + ROUNDED,
+                f"{name} is {low:g} to {high:g} in training, beyond --range {least:g} {most:g}: "
+                "give the range of the ratings' scale",
+            )
+        return least, most
+
+    def items(self, data: TrainingData) -> Items:
+        return SegmentSet(data.shards[0], data.manifest, self.spec.clip.num_frames * self.spec.clip.period_s)
+
+    def transform(self, training: bool) -> SequenceTransform:
+        """What training does to frames, or what evaluation does."""
+        clip, augment = self.spec.clip, self.augment
+        plain = augment if training else SequenceAugment(crop=augment.crop, enlarge=augment.enlarge)
+        return SequenceTransform(
+            **vars(plain), size=clip.size, random=training and augment.crop is not None, mean=clip.mean, std=clip.std,
+            grey=not clip.color, num_frames=clip.num_frames if training else 1,
+        )  # fmt: skip
 
     def build(self) -> SequenceTask:
         return SequenceTask(self)
@@ -80,6 +152,26 @@ class SequenceConfig:
         if term == "ncce":
             return [list(c) for c in self.discrete.centroids]
         return [bin_centres(self.discrete.bounds, self.discrete.num_bins)] * len(self.spec.names)
+
+
+def clusters(values: np.ndarray, number: int, seed: int) -> tuple[float, ...]:
+    """Rising k-means centroids of the annotated values ``[n]``.
+
+    Raises:
+        UserError: fewer different values than clusters.
+    """
+    from sklearn.cluster import KMeans
+
+    known = values[np.isfinite(values)].astype(np.float64)
+    different = len(np.unique(known))
+    if different < number:
+        raise UserError(
+            f"{different} different values cannot make {number} clusters: give --num-bins {different} or fewer"
+        )
+    known = generator("k-means", seed).permutation(known)[:MAX_CLUSTERED]
+    means: Any = KMeans(number, random_state=seed)  # one start, by k-means++
+    found = means.fit(known[:, None]).cluster_centers_[:, 0]
+    return tuple(float(f"{c:.6g}") for c in np.sort(found))
 
 
 def reach_of(encoder: EncoderConfig) -> int | None:
@@ -112,7 +204,7 @@ class SequenceTask(nn.Module):
         self.terms = tuple(term for term in ("ce", "ncce") if loss.uses(term))
         self.head = nn.Linear(width, len(names)) if self.trains_numbers else None
         self.classes = nn.ModuleDict({t: nn.Linear(width, len(names) * config.classes_of(t)) for t in self.terms})
-        self._fixed = self._freeze()
+        self._fixed = freeze(self.encoder, config.frozen, self.encoder.unused_by("tokens"))
 
     @property
     def trains_numbers(self) -> bool:
@@ -126,30 +218,17 @@ class SequenceTask(nn.Module):
             if output == "regression":
                 require(
                     numbers,
-                    f"--output regression: {name} has neither --w-ccc nor --w-mse; give one, or --output expectation",
+                    f"--output regression: {name} has neither --loss.ccc nor --loss.mse; give one, or --output expectation",
                 )
             else:
                 require(
                     classes,
-                    f"--output {output}: {name} has neither --w-ce nor --w-ncce; give one, or --output regression",
+                    f"--output {output}: {name} has neither --loss.ce nor --loss.ncce; give one, or --output regression",
                 )
-
-    def _freeze(self) -> set[str]:
-        """Names of the encoder's parameters that stay as they are, without gradients."""
-        kind, encoder = self.config.frozen, self.encoder
-        unused = encoder.unused_by("tokens")
-        fixed = {
-            n for n, _ in encoder.named_parameters() if kind == "all" or (kind == "first" and encoder.layer_of(n) == 0)
-        }
-        for name, parameter in encoder.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and name not in fixed and name not in unused)
-        return fixed
 
     def train(self, mode: bool = True) -> SequenceTask:
         super().train(mode)
-        for name, module in self.encoder.named_modules():  # what is frozen keeps its running statistics too
-            if self.config.frozen == "all" or f"{name}.weight" in self._fixed:
-                module.eval()
+        still(self.encoder, self._fixed)
         return self
 
     @property
@@ -158,22 +237,18 @@ class SequenceTask(nn.Module):
 
     def views(self) -> dict[str, View]:
         s, config = self.spec, self.config
-        augment = replace(config.augment, num_frames=s.num_frames)
         view = SegmentView(
-            s.num_frames,
-            1,
-            "pretrain",
-            augment,
-            frame_period_s=s.frame_period_s,
-            frame_targets=s.names,
-            delay_s=config.delay_s,
-        )
+            s.clip.num_frames, 1, "pretrain", config.transform(training=True), frame_period_s=s.clip.frame_period_s,
+            frame_targets=s.names, delay_s=config.delay_s,
+        )  # fmt: skip
         return {"clip": view}
 
-    def plain_augment(self) -> SequenceAugment:
+    def plain_augment(self) -> SequenceTransform:
         """Resize, crop from the middle and normalise: what evaluation and prediction use."""
-        a = self.config.augment
-        return SequenceAugment(size=a.size, crop=a.crop, enlarge=a.enlarge, mean=a.mean, std=a.std, grey=a.grey)
+        return self.config.transform(training=False)
+
+    def load_encoder(self, state: Mapping[str, Tensor]) -> None:
+        self.encoder.load_state_dict(state)
 
     def frame_features(self, clip: Tensor) -> Tensor:
         """``[B, T, D]``."""
@@ -289,7 +364,7 @@ class SequenceStream:
         self._frames += frames.unbind(0)
         self.total += len(frames)
         found = []
-        step = self.chunk if self.reach is not None else self.model.spec.num_frames
+        step = self.chunk if self.reach is not None else self.model.spec.clip.num_frames
         while self.total - (self.reach or 0) - self.done >= step:
             found.append(self._advance(self.done + step, ends=False))
         return self._joined(found)
@@ -305,7 +380,7 @@ class SequenceStream:
         """Values of the frames that are left; no frame may follow."""
         found = []
         while self.done < self.total:
-            step = self.chunk if self.reach is not None else self.model.spec.num_frames
+            step = self.chunk if self.reach is not None else self.model.spec.clip.num_frames
             # the last chunk takes what is left, so that the end of the track is the end of a chunk
             last = self.total - self.done - (self.reach or 0) <= step
             found.append(self._advance(self.total if last else self.done + step, ends=last))
@@ -323,8 +398,8 @@ class SequenceStream:
         start, behind = max(0, self.done - reach), self.total if ends else min(self.total, stop + reach)
         frames = torch.stack(self._frames[start - self._first : behind - self._first])
         kept = slice(self.done - start, stop - start)
-        if self.reach is None and len(frames) < self.model.spec.num_frames:
-            frames = torch.cat([frames, frames[-1:].expand(self.model.spec.num_frames - len(frames), -1, -1, -1)])
+        if self.reach is None and len(frames) < self.model.spec.clip.num_frames:
+            frames = torch.cat([frames, frames[-1:].expand(self.model.spec.clip.num_frames - len(frames), -1, -1, -1)])
         device = next(self.model.parameters()).device
         clip = self._augment.apply(frames[None].to(device), {})
         features = self.model.frame_features(clip)[:, kept]

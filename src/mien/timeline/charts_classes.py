@@ -31,7 +31,7 @@ CLEAR = 1.25  # times chance; ours, by judgement
 
 def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) -> Drawing:
     """One track as a classifier sees it; `group` is the id of the chart and of the buttons that mark moments on it."""
-    palette, target = _palette(run, model), run.models[model].target
+    palette, target = _palette(run, model), run.models[model].column
     series = series_of_rows(run, model, rows, edge=0.0)
     chart = _chart(run, track, model, series, palette) | {"id": group, "group": group}
     legend = "".join(

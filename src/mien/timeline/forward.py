@@ -14,7 +14,7 @@ from mien.errors import UserError
 from mien.faces.faces import FaceSample
 from mien.timeline.sequences import SequenceRunner, as_sequence, shape_of
 from mien.timeline.windows import Moment, WindowShape
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 
 
 class ClipModel(Protocol):
@@ -63,7 +63,7 @@ class BatchRunner:
         self.shapes = []
         for name, model in models.items():
             sequence = as_sequence(name, model)
-            self.shapes.append(WindowShape.of(model.spec) if sequence is None else shape_of(sequence))
+            self.shapes.append(WindowShape.of(model.spec.clip) if sequence is None else shape_of(sequence))
             if sequence is not None:
                 self.sequences[name] = SequenceRunner(sequence)
         self._transforms = [m.plain_augment() for m in models.values()]

@@ -109,7 +109,7 @@ def _sha256(path: Path) -> str | None:
 
 
 def _model_facts(run: Run, name: str) -> dict[str, Any]:
-    window_s = None if name in run.delays else run.models[name].window_s  # they have seen all of the track
+    window_s = None if name in run.delays else run.models[name].clip.window_s  # they have seen all of the track
     facts = {"hash": run.hashes.get(name), "spec": to_json(run.models[name]), "window_s": window_s}
     return facts | ({"delay_s": run.delays[name]} if name in run.delays else {})
 

@@ -152,13 +152,16 @@ def _what_it_is(run: Run, name: str) -> str:
     s = run.models[name]
     faces = {"drawn": "faces drawn by code only", "recorded": "recorded faces", "mixed": "recorded and drawn faces"}
     sure = "" if s.contract.verified else " (assumed, not verified)"
-    every = f"one every {s.stride * s.frame_period_s:.3f} s"
-    seen = f"{s.num_frames} frames, {every} ({s.window_s:.2f} s in all)" if s.num_frames > 1 else "single frames"
+    clip = s.clip
+    every = f"one every {clip.step_s:.3f} s"
+    seen = (
+        f"{clip.num_frames} frames, {every} ({clip.window_s:.2f} s in all)" if clip.num_frames > 1 else "single frames"
+    )
     if name in run.delays:
         seen = f"all frames of a track from its first one on, {every}"
     return (
         f"{name} looks at {seen}, "
-        f"of one face at {s.size} pixels, and {_what_it_says(s)}. "
+        f"of one face at {clip.size} pixels, and {_what_it_says(s)}. "
         f"It can answer nothing else. Trained on {faces[s.training_data]}, cropped as {s.contract.describe()}{sure}."
     )
 

@@ -49,8 +49,8 @@ def as_sequence(name: str, model: object) -> SequenceTask | None:
 def shape_of(model: SequenceTask) -> WindowShape:
     """What must have been seen around a row before its value is known: the encoder's reach (a whole clip for encoders of
     clips), and as long as a face may be lost, after which the frame nearest to each moment is known."""
-    reach, period_s = reach_of(model.config.encoder), model.spec.frame_period_s
-    ahead = (model.spec.num_frames if reach is None else reach) + 0.5 + MAX_GAP_S / 2 / period_s
+    reach, period_s = reach_of(model.config.encoder), model.spec.clip.period_s
+    ahead = (model.spec.clip.num_frames if reach is None else reach) + 0.5 + MAX_GAP_S / 2 / period_s
     return WindowShape(2 * math.ceil(ahead) + 1, period_s)
 
 
@@ -126,7 +126,7 @@ class SequenceRunner:
             if lines and face.time_s - lines[-1].last.time_s <= MAX_GAP_S + _EPS:
                 lines[-1].add(face)
             else:
-                lines.append(Line(self.model.stream(CHUNK), self.model.spec.frame_period_s, face.time_s, face))
+                lines.append(Line(self.model.stream(CHUNK), self.model.spec.clip.period_s, face.time_s, face))
 
     @torch.inference_mode()
     def __call__(self, moments: Sequence[Asked]) -> np.ndarray:
@@ -152,4 +152,4 @@ class SequenceRunner:
 
 def step_of(specs: Mapping[str, LabelSpec], sequences: set[str], usual_s: float) -> float:
     """Seconds between rows where nobody says: a row per frame where all models give one, else the usual step."""
-    return min(s.frame_period_s for s in specs.values()) if sequences == set(specs) else usual_s
+    return min(s.clip.period_s for s in specs.values()) if sequences == set(specs) else usual_s

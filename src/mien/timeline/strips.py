@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from mien.contract import CropContract
 from mien.data import sampling
 from mien.data.dataset import ClipSet
-from mien.data.labels import LabelSpec
 from mien.data.shards import Shards
 from mien.errors import UserError
 from mien.layers.mask import TubeMask
@@ -23,10 +22,8 @@ from mien.methods.masked import MaskedAutoencoder
 from mien.rng import generator
 from mien.timeline.frames import CropStream
 from mien.timeline.windows import Windower, WindowShape
-from mien.transforms.augment import Augment
+from mien.transforms.clip import Augment
 
-# For models that do not say how far apart the frames of pre-training were: a label spec's default.
-ASSUMED_PERIOD_S = LabelSpec(()).frame_period_s
 GAP_PX, LABEL_PX, PAPER, INK = 3, 180, (255, 255, 255), (40, 40, 40)
 
 
@@ -53,20 +50,15 @@ def clips_of_video(
     contract: CropContract,
     num_clips: int,
     seed: int,
-    frame_period_s: float | None = None,
 ) -> list[StripClip]:
     """`num_clips` of the video's clips, drawn at random from all its tracks in one pass, in order of time. Clips at the ends of
     a track, where frames are repeated, are left out; a video without whole clips gives its fullest.
-
-    Args:
-        frame_period_s: seconds between the frames that the model's stride counts (`Provenance.frame_period_s`).
 
     Raises:
         VideoError: the video cannot be read.
         UserError: no face in it.
     """
-    config = model.config
-    shape = WindowShape(config.num_frames, config.stride * (frame_period_s or ASSUMED_PERIOD_S))
+    shape = WindowShape.of(model.config.clip)
     windower, rng = Windower([shape], shape.period_s * shape.num_frames / 2), generator("reconstruct", seed)
     kept: list[tuple[float, StripClip]] = []
     most, number = 0.0, 0
@@ -99,13 +91,13 @@ def clips_of_shards(shards: Shards, model: MaskedAutoencoder, num_clips: int, se
     Raises:
         UserError: shards without a clip.
     """
-    clips, config = ClipSet(shards), model.config
+    clips, seen = ClipSet(shards), model.config.clip
     rows = generator("reconstruct", seed).permutation(len(clips))[:num_clips]
     found = []
     for row in sorted(rows.tolist()):
         clip = clips[row]
-        index = sampling.test_indices(len(clip), config.num_frames, config.stride, 0, 1)
-        frames = np.empty((config.num_frames, clips.height, clips.width, config.encoder.channels), np.uint8)
+        index = sampling.test_indices(len(clip), seen.num_frames, seen.stride, 0, 1)
+        frames = np.empty((seen.num_frames, clips.height, clips.width, seen.channels), np.uint8)
         clips.read(row, clip, index, frames, strict=False)
         found.append(StripClip(frames, clips.clip_ids[row]))
     return found
@@ -127,7 +119,7 @@ def reconstruct(
         mask = config.mask(mask_ratio)
     except UserError as error:
         raise UserError(f"--mask-ratio {mask_ratio}: {error}") from None
-    augment = Augment(size=config.size, mean=config.mean, std=config.std, grey=config.encoder.channels == 1)
+    augment = config.clip.plain()
     model.eval()
     return [_reconstruct(model, augment, mask, clip, seed + k) for k, clip in enumerate(clips)]
 

@@ -114,15 +114,15 @@ def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, 
 
 def meaning_of(spec: LabelSpec, model: str, name: str, delay_s: float | None = None) -> str:
     """What the number in the column of one class or target says; `delay_s` as in `Run.delays`, None for models of windows."""
-    window = f"over the window of {spec.window_s:.2f} s"
+    window = f"over the window of {spec.clip.window_s:.2f} s"
     if spec.per == "frame":
-        window = f"at time_s (the middle of a window of {spec.window_s:.2f} s; between two frames their mean)"
+        window = f"at time_s (the middle of a window of {spec.clip.window_s:.2f} s; between two frames their mean)"
     if delay_s is not None:
         when = f"{abs(delay_s):g} s {'after' if delay_s > 0 else 'before'} time_s" if delay_s else "at time_s"
         window = f"{when}, from everything that it has seen of the track until time_s"
     if spec.kind == "categorical":
         return (
-            f"Probability, 0 to 1, that {model} gives to the apparent {spec.target} “{name}” {window}; "
+            f"Probability, 0 to 1, that {model} gives to the apparent {spec.column} “{name}” {window}; "
             "all classes add to 1. Not calibrated unless the model's card says so."
         )
     span = f", {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""

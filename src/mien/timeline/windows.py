@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.data.labels import LabelSpec
 from mien.data.sampling import indices_at
 from mien.data.segments import MAX_GAP_S
 from mien.faces.faces import FaceSample
+from mien.transforms.clip import ClipSpec
 
 # A wanted frame counts as seen when a stored one is this near: half the frame period of a 5 fps video.
 SEEN_WITHIN_S = 0.1
@@ -32,8 +32,8 @@ class WindowShape:
     period_s: float
 
     @classmethod
-    def of(cls, spec: LabelSpec) -> WindowShape:
-        return cls(spec.num_frames, spec.stride * spec.frame_period_s)
+    def of(cls, clip: ClipSpec) -> WindowShape:
+        return cls(clip.num_frames, clip.step_s)
 
     @property
     def half_s(self) -> float:

@@ -52,11 +52,15 @@ class TrainConfig:
     save_every_steps: int = 1000
     save_every_s: float = 600.0
     evaluate_every: int = 500
+    """Steps between two looks at held-out data."""
+    evaluations: int | None = None
+    """How many looks in the whole run, evenly spread, in place of --evaluate-every."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "log_every", "save_every_steps", "evaluate_every"):
             require(getattr(self, name) >= 1, f"{option(name)} {getattr(self, name)}: give 1 or more")
         require(self.steps is None or self.steps >= 1, f"--steps {self.steps}: give 1 or more")
+        require(self.evaluations is None or self.evaluations >= 1, f"--evaluations {self.evaluations}: give 1 or more")
         require(self.epochs > 0, f"--epochs {self.epochs:g}: give a number above 0")
         longer = self.schedule_epochs is None or self.schedule_epochs >= self.epochs
         require(longer, f"--schedule-epochs {self.schedule_epochs}: give at least --epochs ({self.epochs:g})")
@@ -65,6 +69,10 @@ class TrainConfig:
 
     def total_steps(self, num_clips: int) -> int:
         return self.steps or max(1, round(self.epochs * num_clips / self.batch_size))
+
+    def evaluate_steps(self, num_clips: int) -> int:
+        """Steps between two looks."""
+        return max(1, self.total_steps(num_clips) // self.evaluations) if self.evaluations else self.evaluate_every
 
     def schedule_steps(self, num_clips: int) -> int:
         """Steps until the learning rate has reached its end."""

@@ -43,8 +43,8 @@ class Look:
     """The distribution one view is drawn from. Probabilities and strengths are BYOL's first view (official.md 9.5); what is meant
     for small faces is ours and says so."""
 
-    size: int = 96
-    """Side of the view in pixels. Ours: 96 (papers: 224)."""
+    size: int = 0
+    """Side of the view in pixels; 0 for that of the clip."""
     crop_area: tuple[float, float] = (0.5, 1.0)
     """As a fraction of the picture. Ours: 0.08 of a face may hold neither eye nor mouth, so nothing of its expression."""
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
@@ -69,7 +69,7 @@ class Look:
     """Probability that values from one half on are inverted."""
 
     def __post_init__(self) -> None:
-        require(self.size >= 8, f"view size {self.size}: give 8 or more pixels")
+        require(self.size == 0 or self.size >= 8, f"view size {self.size}: give 8 or more pixels")
         for name in ("flip", "jitter", "grey", "blur", "solarize"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"view {name} {value:g}: give a probability")

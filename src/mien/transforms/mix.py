@@ -9,6 +9,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from mien.errors import require
+
 
 class MixDraw(TypedDict):
     """Of one batch. lam: what share of a clip stays its own; box: x, y, w, h of the partner's patch (None: mixup)."""
@@ -19,23 +21,33 @@ class MixDraw(TypedDict):
 
 @dataclass(frozen=True)
 class Mix:
-    """Both on: cutmix with probability `switch_prob`, else mixup. An alpha of 0 turns that kind off."""
+    """A batch is mixed by CutMix or by mixup."""
 
-    mixup_alpha: float = 0.8
-    cutmix_alpha: float = 1.0
-    switch_prob: float = 0.5
-    prob: float = 1.0
+    mixup: float = 0.8
+    """Alpha of the beta distribution of mixup; 0 turns it off."""
+    cutmix: float = 1.0
+    """Of CutMix."""
+    cutmix_share: float = 0.5
+    """Share of the mixed batches that CutMix mixes, where both are on."""
+    mixed_share: float = 1.0
     """Share of batches that are mixed at all."""
+
+    def __post_init__(self) -> None:
+        require(self.mixup >= 0 and self.cutmix >= 0, "--mixup and --cutmix: give 0 (off) or more")
+
+    @property
+    def on(self) -> bool:
+        return bool(self.mixup or self.cutmix)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> MixDraw:
         """The mixing of one batch of clips of `size` (height, width)."""
-        if rng.uniform() >= self.prob or not (self.mixup_alpha or self.cutmix_alpha):
+        if rng.uniform() >= self.mixed_share or not (self.mixup or self.cutmix):
             return {"lam": 1.0, "box": None}
-        if self.cutmix_alpha and (not self.mixup_alpha or rng.uniform() < self.switch_prob):
-            box = _box(rng, size, float(rng.beta(self.cutmix_alpha, self.cutmix_alpha)))
+        if self.cutmix and (not self.mixup or rng.uniform() < self.cutmix_share):
+            box = _box(rng, size, float(rng.beta(self.cutmix, self.cutmix)))
             # The box is cut off at the border, so its share of the picture is counted again.
             return {"lam": 1 - box[2] * box[3] / (size[0] * size[1]), "box": box}
-        return {"lam": float(rng.beta(self.mixup_alpha, self.mixup_alpha)), "box": None}
+        return {"lam": float(rng.beta(self.mixup, self.mixup)), "box": None}
 
     def apply(self, clip: Tensor, target: Tensor, params: MixDraw) -> tuple[Tensor, Tensor]:
         """Mixes clips [B, C, T, H, W] and soft targets [B, K] with the batch in reverse order.

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mien.errors import require
+from mien.errors import option, require
 from mien.transforms import geometry
 from mien.transforms.photometric import to_grey
 
@@ -26,20 +26,13 @@ FRAMES_AT_ONCE = 100  # bounds the temporary memory of a clip of any length
 
 @dataclass(frozen=True)
 class SequenceAugment:
-    """Resize -> crop -> flip -> squares -> solarise -> salt and pepper -> missing frames -> [0, 1] -> normalise.
+    """What training does to a long clip. The defaults do nothing."""
 
-    The defaults are the plain transform of evaluation. Black is the pixel value 0, before normalising.
-    """
-
-    size: int = 96
-    """Frames are resized to this side first; 96 as stored in the paper."""
     crop: int | None = None
-    """Side of a crop, at random in training and from the middle otherwise: 80 for RECOLA, 110 for SEWA (of a larger `size`:
-    110 pixels cannot be cut out of the 96 that the paper stores)."""
+    """Side of a crop in pixels, at random in training and from the middle otherwise: 80 for RECOLA, 110 for SEWA (of a larger
+    `size`: 110 pixels cannot be cut out of the 96 that the paper stores)."""
     enlarge: bool = False
     """A crop is enlarged to `size` again. Off: the front end takes any size, and its group crops without enlarging."""
-    random: bool = False
-    """Crops at random."""
     flip: float = 0.0
     """Probability of mirroring the clip; 0.5 in the table."""
     squares: float = 0.0
@@ -52,6 +45,24 @@ class SequenceAugment:
     """Share of the frames that are solarised above their own average lightness; 0.2 in the table."""
     salt_pepper: float = 0.0
     """Share of the pixels of every frame that are noise, half white and half black. The paper gives no number."""
+
+    def __post_init__(self) -> None:
+        shares = ("flip", "squares", "squares_prob", "missing", "solarize", "salt_pepper")
+        for name in shares:
+            require(0 <= getattr(self, name) <= 1, f"{option(name)} {getattr(self, name):g}: give a number from 0 to 1")
+
+
+@dataclass(frozen=True)
+class SequenceTransform(SequenceAugment):
+    """Resize -> crop -> flip -> squares -> solarise -> salt and pepper -> missing frames -> [0, 1] -> normalise.
+
+    The defaults are the plain transform of evaluation. Black is the pixel value 0, before normalising.
+    """
+
+    size: int = 96
+    """Frames are resized to this side first; 96 as stored in the paper."""
+    random: bool = False
+    """Crops at random."""
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     grey: bool = True
@@ -61,9 +72,7 @@ class SequenceAugment:
     def __post_init__(self) -> None:
         channels = 1 if self.grey else 3
         assert len(self.mean) == len(self.std) == channels, f"{channels} channel(s), mean {self.mean}, std {self.std}"
-        shares = ("flip", "squares", "squares_prob", "missing", "solarize", "salt_pepper")
-        for name in shares:
-            require(0 <= getattr(self, name) <= 1, f"{name} {getattr(self, name):g}: give a number from 0 to 1")
+        super().__post_init__()
         small = self.crop is None or 1 <= self.crop <= self.size
         require(
             small, f"a crop of {self.crop} px cannot be cut out of {self.size}: give a larger size, or a smaller crop"

@@ -1,105 +1,175 @@
-"""`mien finetune RECIPE --init RUN|MODEL --data SHARDS --out RUN`."""
+"""`mien finetune RECIPE --data SHARDS --init MODEL --out RUN`."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import tyro
+from mien.data.options import LabelledRows
+from mien.options import FLAT, Arg
+from mien.recipes import FINETUNE, PRETRAIN
+from mien.verbs.recipe import RecipeVerb, Training, show_model
 
-from mien.verbs.main import say_once
+if TYPE_CHECKING:
+    from mien.data.manifest import Manifest
+    from mien.data.parts import Validation
+    from mien.data.shards import Shards
+    from mien.models import Model
+    from mien.train.experiment import Experiment
+    from mien.train.run import Plan
+
+SCRATCH_SIZE = 96
+"""Pixels of a model from scratch whose recipe names none."""
 
 
-def main(argv: list[str]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Supervised(Training):
+    """What runs with labels have besides."""
+
+    encoder: Annotated[str | None, Arg(metavar="RECIPE")] = None
+    """Without --init: the pre-training recipe whose encoder a model from scratch has. None takes a small one that suits the
+    task."""
+    allow_personality: bool = False
+    """Needed for personality traits: they are impressions of strangers, and must not be used to choose, rank or judge people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune(Supervised):
+    """Train a classifier or a regressor on labelled shards. Without --init it starts from random weights."""
+
+    HELP: ClassVar[dict[str, tuple[str, ...]]] = {
+        "what is trained on what": ("--data", "--target", "--init", "--out", "--split-column", "--label-fraction"),
+        "how long and how": (
+            "--steps", "--epochs", "--batch-size", "--optim.lr", "--frozen", "--select", "--seed", "--device",
+        ),
+        "what the model sees": ("--size", "--num-frames", "--stride"),
+    }  # fmt: skip
+
+    data: Annotated[Shards | Path, Arg(metavar="SHARDS")]
+    """Shards written by mien prepare, with labels or of a corpus."""
+    out: Annotated[Path, Arg(metavar="RUN")]
+    """Folder of the run; the model is in its model/."""
+    rows: Annotated[LabelledRows, FLAT] = field(default_factory=LabelledRows)
+
+
+def work(options: Finetune, experiment: Experiment) -> Model:
+    """Trains on the labelled rows of shards; a run that was finished before is left as it is.
+
+    Raises:
+        UserError: bad shards, columns, splits or weights; another run in `out`.
+    """
+    from mien.data.shards import Shards
+    from mien.train.run import run
+
+    experiment, start = begun(options, experiment)
+    plan = plan_of(options, experiment, start, Shards.of(options.data), options.rows)
+    return run(plan, options.out, options.device)
+
+
+def begun(options: Supervised, experiment: Experiment) -> tuple[Experiment, Model | None]:
+    """The experiment with the encoder it starts from, and the model that has the encoder's weights.
+
+    Raises:
+        UserError: no such model or recipe.
+    """
+    from mien.models import load
+    from mien.recipes import recipe
+    from mien.transforms.clip import ClipSpec
+
+    learner = experiment.task
+    if options.init:
+        start = load(options.init)
+        return replace(experiment, learner=learner.begun(start.config.encoder, start.config.sees)), start
+    if options.encoder:
+        other = recipe(options.encoder, PRETRAIN).learner
+        return replace(experiment, learner=learner.begun(other.encoder, other.sees)), None
+    seen = ClipSpec.usual(learner.encoder.channels, SCRATCH_SIZE)
+    return replace(experiment, learner=learner.begun(learner.encoder, seen)), None
+
+
+def plan_of(
+    options: Supervised,
+    experiment: Experiment,
+    start: Model | None,
+    shards: Shards,
+    rows: LabelledRows,
+    validate: Validation | None = None,
+) -> Plan:
+    """The run on the rows that `rows` name.
+
+    Args:
+        experiment: `begun`.
+        validate: what ``select="best"`` looks at.
+
+    Raises:
+        UserError: shards that cannot serve the model, labels it cannot learn.
+    """
+    from mien.corpora.record import classes_of, read_record
+    from mien.data.contract import mismatch
+    from mien.data.labels import refuse_personality
+    from mien.data.parts import Validation, labelled_rows
     from mien.errors import require
-    from mien.recipes import pretrain, published, supervised
-    from mien.recipes.finetune import finetune
-    from mien.recipes.sequence import SequenceRecipe
+    from mien.learner import TrainingData, with_period
+    from mien.scoring.selection import chosen_by
+    from mien.train.run import Plan, origin_after
 
-    encoders: Any = Literal[tuple(pretrain.RECIPES)]
-    recipes: Any = tyro.extras.subcommand_type_from_defaults(
-        {name: replace(recipe(), name=name) for name, recipe in published.RECIPES.items()}, published.descriptions()
-    )
-
-    @dataclass(frozen=True)
-    class Finetune:
-        """Train a classifier or a regressor on labelled shards. Without --init it starts from random weights."""
-
-        recipe: recipes  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
-        """Task and settings; -released are those of the published code where it differs from the paper."""
-        rows: Annotated[supervised.FinetuneData, tyro.conf.arg(name="")]
-        out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
-        """Folder of the run; the model is in its model/."""
-        data: Annotated[Path | None, tyro.conf.arg(metavar="SHARDS")] = None
-        """Shards written by `mien prepare`, with labels or of a corpus."""
-        init: Annotated[str | None, tyro.conf.arg(metavar="RUN|MODEL")] = None
-        """Pre-training run, model folder or hub id to start from."""
-        encoder: encoders | None = None  # pyright: ignore[reportInvalidTypeForm]  (as above)
-        """Pre-training recipe whose encoder and clip size a model from scratch has: svfap-micro unless named, for single
-        frames byol-resnet18, for sequences lira. Ignored with --init."""
-        protocol: str | None = None
-        """Benchmark whose folds are run, scored and pooled (docs/protocols.md); it sets --target, --split and --select."""
-        fold: str | None = None
-        """With --protocol: all, or the number of one; with --train-on: the number of one."""
-        single_run: bool = False
-        """With --protocol: one run per fold for both columns, trained without the held-out subjects."""
-        train_on: tuple[Path, ...] = ()
-        """In place of --data: shards of one or several corpora, each of which a model is trained on (docs/protocols.md)."""
-        test_on: tuple[Path, ...] = ()
-        """With --train-on: shards on whose test part every model is scored; OUT/matrix.md has them all."""
-        label_map: Path | None = None
-        """With --train-on: a table of class names for each corpus (JSON or CSV), where they differ."""
-        allow_contract_mismatch: bool = False
-        """With --train-on: score although the crops were made in another way; it is printed beside every number."""
-        device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs, tyro.conf.AvoidSubcommands)
-    args = tyro.cli(Finetune, args=argv, prog="mien finetune", config=config)
-    usual = "byol-resnet18" if args.recipe.num_frames == 1 else "svfap-micro"
-    if isinstance(args.recipe, SequenceRecipe):
-        usual = "lira"
-    scratch = pretrain.RECIPES[args.encoder or usual]().method
-    name = args.recipe.name
-    if args.train_on or args.test_on:
-        return _cross(args, scratch, name)
-    require(args.label_map is None, "--label-map belongs to --train-on; mien evaluate has one of its own")
-    require(not args.allow_contract_mismatch, "--allow-contract-mismatch belongs to --train-on")
-    require(args.data is not None, "give --data SHARDS, or --train-on and --test-on")
-    rows = replace(args.rows, data=args.data)
-    if args.protocol is None:
-        require(args.fold is None and not args.single_run, "--fold and --single-run belong to --protocol NAME")
-        model = finetune(args.recipe, rows, args.out, args.init, scratch.encoder, scratch.size, args.device, name)
-        say_once(f"model: {model}")
-        return 0
-    from mien.recipes.folds import Init, finetune_folds
-    from mien.scoring.protocols import find_protocol
-    from mien.train.distributed import is_main
-
-    start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
-    protocol = find_protocol(args.protocol)
-    path = finetune_folds(args.recipe, rows, args.out, protocol, args.fold or "all", start, args.single_run)
-    if is_main():
-        from mien.scoring.render import plain
-
-        print(plain(path), path, sep="\n")
-    return 0
-
-
-def _cross(args: Any, scratch: Any, name: str) -> int:
-    from mien.errors import require
-    from mien.recipes.cross import cross
-    from mien.recipes.folds import Init
-    from mien.scoring.label_map import read_tables
-    from mien.train.distributed import is_main
-
-    require(bool(args.train_on and args.test_on), "--train-on and --test-on belong together")
-    require(args.data is None and args.protocol is None, "--train-on replaces --data and --protocol: leave them out")
-    require(not args.single_run, "--single-run belongs to --protocol NAME")
-    tables = read_tables(args.label_map) if args.label_map else None
-    start = Init(args.init, scratch.encoder, scratch.size, args.device, name)
-    path = cross(
-        args.recipe, args.rows, args.train_on, args.test_on, args.out, tables, args.fold or "1", start,
-        args.allow_contract_mismatch,
+    validate, record, learner = validate or Validation(), read_record(shards.root), experiment.task
+    seed, spec = experiment.train.seed, learner.spec
+    train, validation = labelled_rows(shards, spec, rows, seed, validate)
+    data = TrainingData((shards,), (train,), seed, origin_after(start, [train]), classes_of(record, spec.column))
+    learner.sees.check(learner.encoder)
+    wanted = replace(spec, clip=with_period(spec.clip, data), contract=shards.contract)
+    way_out = f"prepare it again with --size {spec.clip.size}{', in colour' if spec.clip.color else ''}"
+    reason = mismatch(wanted, shards.contract)
+    require(not reason, f"{shards.root}: {reason}; {way_out}")
+    learner = learner.fitted(data)
+    refuse_personality("--target", learner.spec, options.allow_personality)
+    if validation:
+        learner.targets(validation)  # a class without training clips is found here
+    say_contracts(start, shards)
+    best = validation is not None
+    return Plan(
+        replace(experiment, learner=learner), data, facts_of(data, rows, start, record, validate), start,
+        looks=Looks(shards, validation), keep_best=chosen_by(learner.spec) if best else None,
+        keep_last=validate.keep_last, split=rows.split_column,
     )  # fmt: skip
-    if is_main():
-        print(path.read_text(), path, sep="\n")
-    return 0
+
+
+def facts_of(data: Any, rows: LabelledRows, start: Model | None, record: Any, validate: Validation) -> dict[str, Any]:
+    """What names the data of a run."""
+    shards = data.shards[0]
+    return {
+        "shards": str(shards.root), "hash": shards.hash, "clips": len(data.manifest), "split": rows.split_column,
+        "label_fraction": rows.label_fraction, "select": rows.select, "init": start.hash if start else "",
+        **({"corpus": record.name} if record else {}),
+        **({"selected_on": validate.on, "keep_last": validate.keep_last} if validate != type(validate)() else {}),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Scores on held-out training subjects."""
+
+    shards: Shards
+    rows: Manifest | None
+
+    def __call__(self, learner: Any, where: Any, batch_size: int) -> list[Any]:
+        from mien.scoring.selection import validation_scores
+
+        return [validation_scores(self.shards, self.rows, batch_size, where.device)] if self.rows else []
+
+
+def say_contracts(start: Model | None, shards: Shards) -> None:
+    """Fine-tuning across crop geometries is allowed; it is said, and recorded in the model."""
+    from mien.console import console
+
+    before = start.provenance.contracts if start else ()
+    if before and shards.contract.geometry.hash not in {c.geometry.hash for c in before}:
+        crops = ", ".join(c.describe() for c in before)
+        note = f"note: pre-trained on crops {crops}; fine-tuned on {shards.contract.describe()}"
+        console(errors=True).print(note, soft_wrap=True)
+
+
+VERB = RecipeVerb("finetune", Finetune, FINETUNE, work, show_model)
+main, finetune = VERB.main, VERB.call

@@ -1,70 +1,112 @@
 """`mien pretrain RECIPE --data SHARDS --out RUN`."""
 
-from dataclasses import dataclass, fields, is_dataclass, make_dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import tyro
+from mien.options import Arg
+from mien.recipes import PRETRAIN
+from mien.verbs.recipe import RecipeVerb, Training, show_model
 
-from mien.verbs.main import say_once
-
-
-def main(argv: list[str]) -> int:
-    from mien.recipes.pretrain import RECIPES, pretrain
-
-    recipes: Any = tyro.extras.subcommand_type_from_defaults(
-        {name: exact(recipe()) for name, recipe in RECIPES.items()}
-    )
-
-    @dataclass(frozen=True)
-    class Pretrain:
-        """Self-supervised training on prepared shards, without labels. Clips of the split "test" are never trained on.
-
-        Stopped or killed, the same command goes on. Started by torchrun it runs on several processes.
-        """
-
-        recipe: recipes  # pyright: ignore[reportInvalidTypeForm]  (made of the table of recipes above)
-        """Method, encoder and settings."""
-        data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="SHARDS")]
-        """One or several folders written by `mien prepare`."""
-        out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
-        """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
-        init: str | None = None
-        """Start from the encoder of this model or run instead of random weights: a converted ResNet, a recogniser of subjects."""
-        split: str = "split"
-        """Manifest column whose rows "test" are held out."""
-        data_fraction: float = 1.0
-        """Share of the training clips that is used, drawn by the seed. With `--steps` every share costs the same."""
-        by_length: bool = False
-        """Draw clips in proportion to their frames: for methods on single frames, where stills stand beside long tracks."""
-        device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    # The recipe says which method and encoder: their fields are options, not subcommands to choose another.
-    config = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.CascadeSubcommandArgs)
-    args = tyro.cli(Pretrain, args=argv, prog="mien pretrain", config=config)
-    model = pretrain(
-        plain(args.recipe), args.data, args.out, args.device, args.split, args.data_fraction, args.init, args.by_length
-    )
-    say_once(f"model: {model}")
-    return 0
+if TYPE_CHECKING:
+    from mien.data.parts import Rows
+    from mien.data.shards import Shards
+    from mien.learner import TrainingData
+    from mien.models import Model
+    from mien.train.experiment import Experiment
+    from mien.train.run import Plan
 
 
-def exact(recipe: Any) -> Any:
-    """The recipe with types that name its one method, encoder and so on: their fields are options and not subcommands."""
-    method = recipe.method
-    parts = [(name, type(part), part) for name, part in fields_of(method).items() if is_dataclass(part)]
-    kind = make_dataclass(type(method).__name__, parts, bases=(type(method),), frozen=True)
-    narrow = kind(**fields_of(method))
-    return make_dataclass("Recipe", [("method", kind, narrow)], bases=(type(recipe),), frozen=True)(
-        **fields_of(recipe) | {"method": narrow}
-    )
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Training):
+    """Self-supervised training on prepared shards, without labels. Clips of the split "test" are never trained on. --init of a
+    model of the same method and shapes goes on with all of it, else its encoder is taken.
+
+    Stopped or killed, the same command goes on. Started by torchrun it runs on several processes.
+    """
+
+    HELP: ClassVar[dict[str, tuple[str, ...]]] = {
+        "what is trained on what": ("--data", "--out", "--init"),
+        "how long and how": ("--steps", "--epochs", "--batch-size", "--optim.lr", "--seed", "--device"),
+        "what the model sees": ("--size", "--num-frames", "--stride", "--mask-ratio"),
+    }
+
+    data: Annotated[tuple[Shards | Path, ...], Arg(metavar="SHARDS")]
+    """One or several folders written by mien prepare."""
+    out: Annotated[Path, Arg(metavar="RUN")]
+    """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
+    split_column: str = "split"
+    """Manifest column whose rows "test" are held out."""
+    data_fraction: float = 1.0
+    """Share of the training clips that is used, drawn by the seed. With --steps every share costs the same."""
+    by_length: bool = False
+    """Draw clips in proportion to their frames: for methods on single frames, where stills stand beside long tracks."""
 
 
-def plain(recipe: Any) -> Any:
-    """The inverse of `exact`."""
-    kind, method = type(recipe).__bases__[0], recipe.method
-    return kind(**fields_of(recipe) | {"method": type(method).__bases__[0](**fields_of(method))})
+def work(options: Pretrain, experiment: Experiment) -> Model:
+    """Trains the experiment; goes on where an earlier start stopped.
+
+    Raises:
+        UserError: bad shards, another run in `out`, batch sizes that do not divide.
+    """
+    from mien.train.run import run
+
+    return run(plan(options, experiment), options.out, options.device)
 
 
-def fields_of(config: Any) -> dict[str, Any]:
-    return {f.name: getattr(config, f.name) for f in fields(config)}
+def plan(options: Pretrain, experiment: Experiment) -> Plan:
+    from mien.data.contract import check_store
+    from mien.data.parts import lengths, share_of, unlabelled
+    from mien.data.shards import Shards
+    from mien.learner import TrainingData
+    from mien.models import load
+    from mien.train.run import Plan, goes_on, origin_after
+
+    shards = tuple(Shards.of(place) for place in options.data)
+    learner, seed = experiment.method, experiment.train.seed
+    for folder in shards:
+        check_store(folder, learner.sees)
+    start = load(options.init) if options.init else None
+    whole = start is not None and goes_on(learner, start)
+    learner = learner.continuing(start.config) if start and whole else learner
+    train, held = unlabelled(shards, seed, options.split_column)
+    train = share_of(train, options.data_fraction, seed)
+    data = TrainingData(shards, train, seed, origin_after(start, train))
+    return Plan(
+        replace(experiment, learner=learner.fitted(data)), data, facts_of(options, data, start), start, whole,
+        Looks(data, held), lengths(train) if options.by_length else None, split=options.split_column,
+    )  # fmt: skip
+
+
+def facts_of(options: Pretrain, data: TrainingData, start: Model | None) -> dict[str, Any]:
+    """What names the data of a run."""
+    fraction = options.data_fraction
+    return {
+        "shards": [str(s.root) for s in data.shards], "hashes": [s.hash for s in data.shards],
+        "clips": sum(map(len, data.rows)), "split": options.split_column,
+        **({"data_fraction": fraction} if fraction < 1 else {}), **({"init": start.hash} if start else {}),
+        **({"by_length": True} if options.by_length else {}),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The loss on clips that are held out, and the collapse monitors."""
+
+    data: TrainingData
+    held: Rows
+
+    def __call__(self, learner: Any, where: Any, batch_size: int) -> list[Any]:
+        from mien.scoring.held_out import held_out_loss
+        from mien.scoring.monitors import FEWEST_CLIPS, monitor
+
+        shards, device = self.data.shards, where.device
+        watched = self.held if sum(map(len, self.held)) >= FEWEST_CLIPS else self.data.rows
+        loss = held_out_loss(learner, shards, self.held, batch_size, device)
+        return [look for look in (loss, monitor(learner, shards, watched, batch_size, device, where.is_main)) if look]
+
+
+VERB = RecipeVerb("pretrain", Pretrain, PRETRAIN, work, show_model)
+main, pretrain = VERB.main, VERB.call

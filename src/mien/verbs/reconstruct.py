@@ -70,11 +70,11 @@ def clips_of(options: Reconstruct, folder: Any, model: Any) -> list[Any]:
     from mien.timeline.strips import clips_of_shards, clips_of_video
 
     if (options.data / "manifest.parquet").is_file():
-        return clips_of_shards(Shards(options.data), model, options.clips, options.seed)
+        return clips_of_shards(Shards.of(options.data), model, options.clips, options.seed)
     made = folder.provenance
     contract = made.contracts[0] if made.contracts else CropContract()
     try:
-        return clips_of_video(options.data, model, contract, options.clips, options.seed, made.frame_period_s)
+        return clips_of_video(options.data, model, contract, options.clips, options.seed)
     except VideoError as error:
         raise UserError(f"{options.data}: {error.reason}; give a video or a folder written by mien prepare") from None
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mien import __version__
 from mien.config import to_json
-from mien.data.contract import check_contract
+from mien.data.contract import check_contract, check_store
 from mien.data.dataset import ClipSet
 from mien.data.labels import LabelSpec
 from mien.data.loader import EvalLoader, prepare_batch
@@ -25,7 +25,6 @@ from mien.data.shards import Shards
 from mien.data.view import View
 from mien.errors import UserError, require
 from mien.models import Model
-from mien.recipes.pretrain import check_store
 from mien.rng import generator
 
 COLUMNS = ("clip_id", "source", "track", "subject", "split")
@@ -37,15 +36,11 @@ GREY = "0.8"
 def view_of(folder: Model, rows: Manifest) -> tuple[View, int]:
     """How evaluation looks at clips of these rows, and at how many places of each."""
     model: Any = folder.module
-    if hasattr(model, "spec"):
-        s: LabelSpec = model.spec
-        period, views = s.frame_period_s, s.views
-        frames, stride = s.num_frames, s.stride
-    else:
-        c = model.config
-        period, frames, stride, views = folder.provenance.frame_period_s, c.num_frames, c.stride, VIEWS
+    clip, views = folder.config.sees, folder.spec.views if folder.spec else VIEWS
+    period = clip.frame_period_s
     by_time = period is not None and rates_differ(rows, 1 / period)
-    return View(frames, stride, "test", model.plain_augment(), frame_period_s=period if by_time else None), views
+    augment = model.plain_augment()
+    return View(clip.num_frames, clip.stride, "test", augment, frame_period_s=period if by_time else None), views
 
 
 def extractor(model: Any) -> Callable[[Tensor], Tensor]:
@@ -66,7 +61,7 @@ def check_crops(folder: Model, shards: Shards, allow_mismatch: bool) -> str | No
     """
     if hasattr(folder.module, "spec"):
         return check_contract(folder.config.spec, shards.contract, allow_mismatch)
-    check_store(shards, folder.config)
+    check_store(shards, folder.config.sees)
     known = {c.geometry.hash for c in folder.provenance.contracts}
     if not known or shards.contract.geometry.hash in known:
         return None
@@ -183,7 +178,7 @@ def embed(
         where = f" with split {split!r}" if split is not None else ""
         raise UserError(f"{shards.root} holds no clip with a face{where}: look at manifest.parquet")
     spec: LabelSpec | None = getattr(folder.config, "spec", None)
-    usual = spec.target if spec and spec.kind == "categorical" else spec.names[0] if spec else "label"
+    usual = spec.column if spec and spec.kind == "categorical" else spec.names[0] if spec else "label"
     target = target or (usual if usual in rows.table.column_names else None)
     values = rows.column(target) if target else [None] * len(rows)
     features = embed_rows(folder, shards, rows, batch_size, device or torch.device("cpu"))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
-
-import tyro
 
 from mien import __version__
 from mien.config import class_table, digest, from_json, to_json, write_json
 from mien.errors import UserError, require
-from mien.methods.svfap import SVFAPConfig
 from mien.methods.table import MethodConfig
+from mien.options import FLAT, HIDDEN
+from mien.tasks.classify import ClassifyConfig
+from mien.tasks.regress import RegressConfig
+from mien.tasks.sequence import SequenceConfig
 from mien.tasks.table import TaskConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
@@ -21,28 +22,39 @@ from mien.train.optim import OptimConfig
 # What may change between two starts of the same run without changing its numbers.
 FREE = {"workers", "log_every", "save_every_steps", "save_every_s", "evaluate_every", "mien", "checkpoint_activations"}
 FREE |= {"compile"}  # it changes the last digits, as another machine would
+OLD_RUN = "its model still loads, its training cannot go on. Give another --out"
 
 
 @dataclass(frozen=True)
-class PretrainRecipe:
-    """Learner, optimizer and schedule of a self-supervised run."""
+class Experiment:
+    """A learner, how it is optimised, and for how long. A recipe is a function that returns one; variants `replace` fields."""
 
-    name: tyro.conf.Suppress[str] = "svfap-base"
-    method: MethodConfig = field(default_factory=SVFAPConfig)
+    name: Annotated[str, HIDDEN]
+    """Of the recipe."""
+    learner: Annotated[MethodConfig | TaskConfig, FLAT]
     optim: OptimConfig = field(default_factory=OptimConfig)
-    train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    train: Annotated[TrainConfig, FLAT] = field(default_factory=TrainConfig)
+
+    @property
+    def task(self) -> TaskConfig:
+        """The learner of a run with labels. Raises UserError for one without."""
+        if isinstance(self.learner, ClassifyConfig | RegressConfig | SequenceConfig):
+            return self.learner
+        raise UserError(f"recipe {self.name} learns without labels: mien pretrain runs it")
+
+    @property
+    def method(self) -> MethodConfig:
+        """The learner of a run without labels. Raises UserError for one with labels."""
+        if isinstance(self.learner, ClassifyConfig | RegressConfig | SequenceConfig):
+            raise UserError(f"recipe {self.name} learns from labels: mien finetune runs it")
+        return self.learner
+
+    def learning(self, **fields: Any) -> Experiment:
+        """The same with other fields of the learner."""
+        return replace(self, learner=replace(self.learner, **fields))
 
 
-@dataclass(frozen=True)
-class FinetuneExperiment:
-    """The resolved form of a supervised run."""
-
-    task: TaskConfig
-    optim: OptimConfig
-    train: TrainConfig
-
-
-def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str:
+def open_run(out: Path, experiment: Experiment, data: dict[str, Any]) -> str:
     """Creates the run folder and ``experiment.json``, or checks that the one there is the same experiment on the same data.
 
     Returns:
@@ -51,10 +63,11 @@ def open_run(out: Path, name: str, experiment: Any, data: dict[str, Any]) -> str
     Raises:
         UserError: `out` holds another experiment; says what differs.
     """
-    resolved = {"recipe": name, "experiment": to_json(experiment), "data": data}
+    resolved = {"recipe": experiment.name, "experiment": to_json(experiment), "data": data}
     path, hashed = out / "experiment.json", digest(_fixed(resolved))
     if path.is_file():
         there = json.loads(path.read_text())
+        require("learner" in there["resolved"]["experiment"], f"{out} is a run of mien before 0.2: {OLD_RUN}")
         before = there["resolved"] | {"experiment": _as_now(there["resolved"].get("experiment"), type(experiment))}
         lines = list(_differences(_fixed(before), _fixed(resolved)))
         if lines:

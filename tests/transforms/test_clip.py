@@ -8,14 +8,13 @@ import torch
 
 from mien.rng import generator
 from mien.transforms import erase
-from mien.transforms.augment import Augment
-from mien.transforms.randaugment import RandAugment
+from mien.transforms.clip import Augment
 
 FULL = Augment(
     size=24,
     crop="random_resized",
     flip=0.5,
-    randaugment=RandAugment(),
+    randaugment=True,
     erase=0.9,
     mean=(0.4, 0.5, 0.6),
     std=(0.2, 0.25, 0.3),

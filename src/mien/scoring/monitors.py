@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,6 @@ from mien.data.view import View
 from mien.methods.siamese import Siamese
 from mien.rng import generator
 from mien.scoring.collapse import chance, effective_rank, knn_accuracy, relative_std
-from mien.train.distributed import World
-from mien.train.loop import Evaluator
 
 MOST_CLIPS, FEWEST_CLIPS = 512, 8
 LABEL = "label"
@@ -28,8 +26,13 @@ LOW_SPREAD, LOW_RANK = 0.1, 2.0
 
 
 def monitor(
-    learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World
-) -> Evaluator | None:
+    learner: Any,
+    shards: Sequence[Shards],
+    rows: Sequence[Manifest],
+    batch_size: int,
+    device: torch.device,
+    speaks: bool = True,
+) -> Callable[[Any], dict[str, float]] | None:
     """Looks at features of clips without augmentation: ``feature_std`` and ``projection_std`` (relative to 1 / sqrt(D)),
     ``effective_rank``, and with labels ``knn_accuracy`` beside ``knn_chance``, people kept apart.
 
@@ -39,8 +42,8 @@ def monitor(
         return None
     chosen = _some(rows)
     used = [(s, m) for s, m in zip(shards, chosen, strict=True) if len(m)]
-    c = learner.config
-    views = {"clip": View(c.num_frames, c.stride, "test", learner.plain_augment())}
+    seen = learner.config.clip
+    views = {"clip": View(seen.num_frames, seen.stride, "test", learner.plain_augment())}
     loader = EvalLoader(ClipSet([s for s, _ in used], [m for _, m in used]), views, batch_size, strict=False)
     labels, people = _labels([row for _, m in used for row in m.rows()])
     last: list[float] = []
@@ -50,7 +53,7 @@ def monitor(
         features, projections = [], []
         with torch.inference_mode():
             for batch in loader:
-                clip = prepare_batch(batch, views, where.device)["clip"]
+                clip = prepare_batch(batch, views, device)["clip"]
                 features.append(module.features(clip).float().cpu().numpy())
                 projections.append(module.projections(clip).float().cpu().numpy())
         values = scores(np.concatenate(features), np.concatenate(projections), labels, people)
@@ -60,11 +63,11 @@ def monitor(
         last[:] = weights
         reasons.append(collapsed(values))
         # Networks start with features that hardly differ: only the second look in a row that finds so counts.
-        if where.is_main and _second(reasons):
+        if speaks and _second(reasons):
             console(errors=True).print(f"warning: {reasons[-1]}", soft_wrap=True)
         return values
 
-    return Evaluator(every=0, call=call)
+    return call
 
 
 def _second(reasons: Sequence[str | None]) -> bool:
@@ -104,8 +107,8 @@ def collapsed(values: dict[str, float]) -> str | None:
         return None
     return (
         f"the features have collapsed, or never spread: {' and '.join(found)}. "
-        "A smaller --optim.lr, a longer warm-up or a larger batch helps; DINO: fewer --method.prototypes, a lower "
-        "--method.warmup-temperature"
+        "A smaller --optim.lr, a longer warm-up or a larger batch helps; DINO: fewer --prototypes, a lower "
+        "--warmup-temperature"
     )
 
 

@@ -1,0 +1,25 @@
+"""Which rows of shards a task is trained on, as options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelShare:
+    """How many labels are used."""
+
+    label_fraction: float = 1.0
+    """Share of the training clips whose label is used, of each class by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRows(LabelShare):
+    """Which rows of shards a task is trained on."""
+
+    split_column: str = "split"
+    """Column that says train, val or test."""
+    select: Literal["last", "best"] = "last"
+    """The weights that are kept: those of the last step, or the best of several looks at the split "val", or at a part of the
+    training subjects where there is none. Never at the split "test"."""
