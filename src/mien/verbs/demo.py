@@ -86,21 +86,19 @@ def work(args: Demo, lines: Console) -> dict[str, Any]:
     from mien.faces.options import PrepareOptions
     from mien.faces.pipeline import prepare
     from mien.faces.report import show as show_counts
-    from mien.recipes.pretrain import pretrain
 
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
     with stage(1, "draw videos", seconds, lines.quiet):
-        labels = write_clips(
-            out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects, frames=CLIP_FRAMES), args.workers
-        )
+        drawn = SynthConfig(args.clips, args.subjects, frames=CLIP_FRAMES)
+        labels = write_clips(out / "videos", drawn, args.workers)
     with stage(2, "prepare: find, track and align the faces", seconds, lines.quiet):
         config = PrepareOptions(margin=MARGIN, size=SIZE, audio=False).config()
         show_counts(prepare([], out / "shards", config, labels, args.workers), lines)
     with stage(3, f"pre-train {args.recipe} without labels", seconds, lines.quiet):
-        pretrained = pretrain(pretrain_recipe(args), [out / "shards"], out / "pretrain", "cpu")
+        pretrain_once(args)
     with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds, lines.quiet):
-        finetune_all(args, pretrained)
+        finetune_all(args)
     with stage(5, "test on people never seen", seconds, lines.quiet):
         result = compare(args)
     with stage(6, "predict a timeline of a held-out video", seconds, lines.quiet):
@@ -112,39 +110,29 @@ def work(args: Demo, lines: Console) -> dict[str, Any]:
     return result
 
 
-def pretrain_recipe(args: Demo) -> Any:
-    from dataclasses import replace
+def pretrain_once(args: Demo) -> None:
+    from mien.verbs.pretrain import pretrain
 
-    from mien.encoders.lgi_former import LGIFormerConfig
-    from mien.recipes.masked import RECIPES
-
-    recipe = RECIPES[args.recipe]()
-    encoder = recipe.method.encoder
-    if isinstance(encoder, LGIFormerConfig):
-        encoder = replace(encoder, grid=(4, 4, 4), region=(2, 2, 4))  # halves of a slice over two slices, as published
-    train = replace(
-        recipe.train,
-        batch_size=16,
-        steps=args.pretrain_steps,
-        warmup_epochs=6,
-        workers=args.workers,
-        evaluate_every=400,
-        precision="bf16",
-    )
-    # Of 16 tubes a slice the published 90 % would show two.
-    method = replace(recipe.method, encoder=encoder, num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE, mask_ratio=0.75)
-    return replace(recipe, method=method, train=train, optim=replace(recipe.optim, lr=24e-3))
+    # Halves of a slice over two slices, as published.
+    regions = {"encoder_grid": (4, 4, 4), "encoder_region": (2, 2, 4)} if args.recipe == "mae-dfer-micro" else {}
+    pretrain(
+        args.recipe, data=args.out / "shards", out=args.out / "pretrain", device="cpu",
+        **regions, num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE,
+        mask_ratio=0.75,  # of 16 tubes a slice the published 90 % would show two
+        batch_size=16, steps=args.pretrain_steps, warmup_epochs=6, optim_lr=24e-3, precision="bf16",
+        workers=args.workers, evaluate_every=400,
+    )  # fmt: skip
 
 
 def run_folder(args: Demo, init: str, seed: int) -> Path:
     return args.out / "finetune" / f"{init.replace(' ', '-')}-{seed}"
 
 
-def finetune_all(args: Demo, pretrained: Path) -> None:
+def finetune_all(args: Demo) -> None:
     """Single-threaded runs side by side: models this small gain little from more threads (docs/lab.md)."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, args.workers), spawn, initializer=use_one_thread) as pool:
-        runs = [pool.submit(finetune_once, args, init, seed, pretrained) for seed in SEEDS for init in INITS]
+        runs = [pool.submit(finetune_once, args, init, seed) for seed in SEEDS for init in INITS]
         for run in runs:
             run.result()
 
@@ -156,26 +144,24 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def finetune_once(args: Demo, init: str, seed: int, pretrained: Path) -> None:
+def finetune_once(args: Demo, init: str, seed: int) -> None:
     """The same settings, labels and steps for both beginnings; the seed draws labels, order and weights."""
-    from mien.recipes.finetune import finetune
-    from mien.recipes.supervised import ClassifyRecipe, FinetuneData
-    from mien.train.loop import TrainConfig
-    from mien.train.optim import OptimConfig
+    from mien.models import load
+    from mien.recipes import recipe
+    from mien.verbs.finetune import finetune
 
+    pretrained = load(args.out / "pretrain")
     # A short run with few clips: the published augmentation needs hundreds of epochs to pay (docs/lab.md).
-    recipe = ClassifyRecipe(
-        num_frames=NUM_FRAMES, stride=STRIDE, drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0,
-        crop_area=(1.0, 1.0), label_smoothing=0.0, head_norm="batch",
-        optim=OptimConfig(lr=8e-3, min_lr=1e-5, betas=(0.9, 0.999)),
-        train=TrainConfig(
-            batch_size=32, steps=args.finetune_steps, warmup_epochs=5, seed=seed, workers=0, precision="bf16"
-        ),
+    finetune(
+        recipe("classify").learning(encoder=pretrained.config.encoder),
+        data=args.out / "shards", out=run_folder(args, init, seed), device="cpu",
+        init=pretrained if init == INITS[0] else None, target=TARGET, label_fraction=args.label_fraction,
+        num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE,
+        drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, crop_area=(1.0, 1.0),
+        label_smoothing=0.0, head_norm="batch",
+        batch_size=32, steps=args.finetune_steps, warmup_epochs=5, seed=seed, precision="bf16", workers=0,
+        optim_lr=8e-3, optim_min_lr=1e-5, optim_layer_decay=None,
     )  # fmt: skip
-    data = FinetuneData(args.out / "shards", (TARGET,), label_fraction=args.label_fraction)
-    start = str(pretrained) if init == INITS[0] else None
-    encoder = pretrain_recipe(args).method.encoder
-    finetune(recipe, data, run_folder(args, init, seed), start, encoder, SIZE, device="cpu")
 
 
 def compare(args: Demo) -> dict[str, Any]:
