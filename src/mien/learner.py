@@ -110,6 +110,11 @@ class LearnerConfig:
         """With what the weights it goes on from, those of the same method, were trained to."""
         return self
 
+    @property
+    def unusual(self) -> str:
+        """What those who go on from its weights should know; "" for nothing."""
+        return ""
+
     def fitted(self, data: TrainingData) -> Self:
         """With what only the data knows: class names, frame period, crop contract, clusters, where warps act.
 

@@ -10,35 +10,43 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mien.recipes.experiment import PretrainRecipe
-from mien.recipes.finetune import finetune
-from mien.recipes.pretrain import RECIPES, pretrain, training_rows
 
 from mien.contract import Geometry
+from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
+from mien.data.parts import unlabelled
 from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
 from mien.methods.svfap import SVFAPConfig
 from mien.models import load
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData
+from mien.recipes import PRETRAIN, index, recipe
 from mien.scoring.evaluation import evaluate
 from mien.scoring.options import Scoring
+from mien.tasks.classify import ClassifyConfig
+from mien.train.experiment import Experiment
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
-from mien.transforms.clip import ClipSpec
+from mien.transforms.clip import ClipAugment, ClipSpec
+from mien.transforms.mix import Mix
+from mien.verbs.finetune import finetune
+from mien.verbs.pretrain import pretrain
 from tests.conftest import write_shards
 
 ENCODER = TPSBTConfig(dim=32, num_heads=2, depths=(1, 2, 2), bottlenecks=2)
-PLAIN = ClassifyRecipe(
-    stride=1, drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, flip=0.0, crop_area=(0.8, 1.0),
-    optim=OptimConfig(lr=6e-2, layer_decay=None), train=TrainConfig(batch_size=12, steps=60, warmup_epochs=5, workers=1),
-)  # fmt: skip
-PRETRAIN = PretrainRecipe(
-    "svfap-micro",
-    SVFAPConfig(
-        ENCODER, mask_ratio=0.5, clip=ClipSpec(stride=1, size=32), decoder_dim=16, decoder_depth=1, decoder_heads=2
+CLIP = ClipSpec(stride=1, size=32)
+PLAIN = Experiment(
+    "classify",
+    ClassifyConfig(
+        LabelSpec(clip=CLIP), ENCODER, drop_path=0.0, mix=Mix(0.0, 0.0),
+        augment=ClipAugment("random_resized", crop_area=(0.8, 1.0)),
     ),
+    OptimConfig(lr=6e-2, layer_decay=None),
+    TrainConfig(batch_size=12, steps=60, warmup_epochs=5, workers=1, evaluations=20),
+)  # fmt: skip
+ALONE = Experiment(
+    "svfap-micro",
+    SVFAPConfig(ENCODER, mask_ratio=0.5, clip=CLIP, decoder_dim=16, decoder_depth=1, decoder_heads=2),
     train=TrainConfig(batch_size=4, steps=3, workers=1),
 )
 
@@ -52,16 +60,16 @@ def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pretrained(motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "pretrained"
-    pretrain(PRETRAIN, [motion], out, "cpu")
+    pretrain(ALONE, [motion], out, device="cpu")
     return out
 
 
 def test_motion_is_learned_from_scratch_and_scored(motion, tmp_path):
     """Each frame alone is the same in both classes: only the order of frames tells them apart."""
-    model = finetune(PLAIN, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
-    folder = load(model)
+    finetune(PLAIN, motion, tmp_path / "run", device="cpu")
+    folder = load(tmp_path / "run")
     assert folder.config.spec.names == ("left", "right")
-    assert folder.config.spec.frame_period_s == pytest.approx(0.04)
+    assert folder.config.spec.clip.frame_period_s == pytest.approx(0.04)
     assert folder.provenance.training_data == "drawn"
     result = evaluate(folder, Shards(motion), tmp_path / "scores")
     assert result["uar"] > 0.9
@@ -76,8 +84,7 @@ def test_motion_is_learned_from_scratch_and_scored(motion, tmp_path):
 
 
 def test_the_encoder_begins_with_the_pre_trained_weights(motion, pretrained, tmp_path):
-    frozen = replace(PLAIN, frozen=True, train=replace(PLAIN.train, steps=2))
-    model = load(finetune(frozen, FinetuneData(motion), tmp_path / "run", str(pretrained), device="cpu"))
+    model = finetune(PLAIN, motion, tmp_path / "run", init=str(pretrained), frozen="all", steps=2, device="cpu")
     before = load(pretrained)
     assert model.provenance.init == before.hash
     encoders: list[Any] = [before.module.encoder, model.module.encoder]
@@ -86,13 +93,10 @@ def test_the_encoder_begins_with_the_pre_trained_weights(motion, pretrained, tmp
 
 
 def test_best_is_chosen_on_training_people_only(motion, tmp_path):
-    recipe = replace(PLAIN, train=replace(PLAIN.train, steps=8, batch_size=4))
-    model = finetune(
-        recipe, FinetuneData(motion, select="best"), tmp_path / "run", encoder=ENCODER, size=32, device="cpu"
-    )
+    model = finetune(PLAIN, motion, tmp_path / "run", select="best", steps=8, batch_size=4, device="cpu")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     best = max(r["val_uar"] for r in rows if "val_uar" in r)
-    assert load(model).provenance.metrics["val_uar"] == pytest.approx(best)
+    assert model.provenance.metrics["val_uar"] == pytest.approx(best)
 
 
 def test_failed_videos_count_as_errors(motion, tmp_path):
@@ -104,9 +108,8 @@ def test_failed_videos_count_as_errors(motion, tmp_path):
         row |= {"status": "no_face", "reason": "no face found", "shard": "", "row": -1, "num_frames": 0}
     Manifest.from_rows(rows).write(root)
     write_contract(root, Shards(motion).contract)
-    short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
-    model = finetune(short, FinetuneData(root), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
-    result = evaluate(load(model), Shards(root), tmp_path / "scores")
+    model = finetune(PLAIN, root, tmp_path / "run", steps=1, device="cpu")
+    result = evaluate(model, Shards(root), tmp_path / "scores")
     assert result["num_videos"] == 12
     assert [f["reason"] for f in result["failed"]] == ["no face found"] * 3
     assert result["failed"][0]["item"] == rows[-3]["clip_id"]
@@ -122,16 +125,13 @@ def test_evaluation_reads_the_split_column_of_the_training(motion, tmp_path):
     swapped = {"train": "test", "test": "train"}
     Manifest.from_rows([{**r, "fold_2": swapped[r["split"]]} for r in Manifest.read(motion).rows()]).write(root)
     write_contract(root, Shards(motion).contract)
-    short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
-    data = FinetuneData(root, split="fold_2")
-    folder = load(finetune(short, data, tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
+    folder = finetune(PLAIN, root, tmp_path / "run", split_column="fold_2", steps=1, device="cpu")
     result = evaluate(folder, Shards(root), tmp_path / "scores")
     assert (result["split"], result["num_videos"]) == ("fold_2=test", 36)  # the other way round than the column "split"
 
 
 def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp_path):
-    short = replace(PLAIN, train=replace(PLAIN.train, steps=1))
-    folder = load(finetune(short, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu"))
+    folder = finetune(PLAIN, motion, tmp_path / "run", steps=1, device="cpu")
     shards = Shards(motion)
     shards.contract = replace(shards.contract, geometry=Geometry(crop="box", margin=0.3))
     with pytest.raises(UserError, match="geometry differs"):
@@ -142,31 +142,31 @@ def test_another_geometry_is_refused_then_printed_beside_the_numbers(motion, tmp
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("rows", "words"),
     [
-        (FinetuneData(Path(), target=("mood",)), "no column 'mood'"),
-        (FinetuneData(Path(), split="fold"), "no column 'fold'"),
-        (FinetuneData(Path(), label_fraction=2.0), "label-fraction"),
+        ({"target": ("mood",)}, "no column 'mood'"),
+        ({"split_column": "fold"}, "no column 'fold'"),
+        ({"label_fraction": 2.0}, "label-fraction"),
     ],
 )
-def test_bad_columns_are_explained(motion, tmp_path, data, words):
+def test_bad_columns_are_explained(motion, tmp_path, rows, words):
     with pytest.raises(UserError, match=words):
-        finetune(PLAIN, replace(data, data=motion), tmp_path / "run", encoder=ENCODER, size=32, device="cpu")
+        finetune(PLAIN, motion, tmp_path / "run", device="cpu", **rows)
     assert not (tmp_path / "run").exists()
 
 
 def test_crops_smaller_than_the_model_are_refused(motion, tmp_path):
     with pytest.raises(UserError, match="32 px, the model needs 96 px"):
-        finetune(PLAIN, FinetuneData(motion), tmp_path / "run", encoder=ENCODER, size=96, device="cpu")
+        finetune(PLAIN, motion, tmp_path / "run", size=96, device="cpu")
 
 
 def test_the_test_split_is_never_pre_trained_on(motion, tmp_path):
-    train, held = training_rows([Shards(motion)], seed=0)
+    train, held = unlabelled([Shards(motion)], seed=0)
     assert set(train[0].column("split")) == {"train"}
     assert set(held[0].column("split")) == {"test"}
-    unlabelled = Shards(motion)
-    unlabelled.manifest = Manifest.from_rows([{**r, "split": None} for r in unlabelled.manifest.rows()])
-    train, held = training_rows([unlabelled], seed=0)
+    undivided = Shards(motion)
+    undivided.manifest = Manifest.from_rows([{**r, "split": None} for r in undivided.manifest.rows()])
+    train, held = unlabelled([undivided], seed=0)
     assert len(train[0]) + len(held[0]) == 48
     assert not set(train[0].column("subject")) & set(held[0].column("subject"))
 
@@ -176,8 +176,9 @@ def test_the_held_out_loss_is_recorded_with_that_of_zeros(pretrained):
     assert metrics["held_out_ratio"] == pytest.approx(metrics["held_out_loss"] / metrics["held_out_zero_loss"])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", index(PRETRAIN))
 def test_every_recipe_builds_and_says_its_name(name):
-    recipe = RECIPES[name]()
-    assert recipe.name == name
-    recipe.method.encoder.check_clip(recipe.method.num_frames, recipe.method.size)
+    experiment = recipe(name)
+    assert experiment.name == name
+    method = experiment.method
+    method.encoder.check_clip(method.clip.num_frames, method.clip.size)

@@ -17,9 +17,10 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.errors import UserError
 from mien.methods.lira import LiRA, LiRAConfig
 from mien.models.folder import load
-from mien.recipes.lira import RECIPES, lira_micro
-from mien.recipes.pretrain import pretrain
+from mien.recipes import index, recipe
+from mien.recipes.lira import lira_micro
 from mien.train.loop import TrainConfig
+from mien.verbs.pretrain import pretrain
 
 CLIPS, FRAMES, RATE = 24, 30, 25
 
@@ -52,13 +53,11 @@ def write_talking(root: Path, own_sound: bool, mute: bool = False) -> Path:
 
 
 def held_out_ratio(data: Path, out: Path, steps: int) -> float:
-    recipe = lira_micro()
-    method = replace(
-        recipe.method, encoder=LipReadingConfig(width=4), num_frames=20, size=36, crop=32, dim=32, depth=1, kernel=3
-    )
+    micro = lira_micro()
+    seen = replace(micro.method.clip, num_frames=20, size=36)
+    small = micro.learning(encoder=LipReadingConfig(width=4), clip=seen, crop=32, dim=32, depth=1, kernel=3)
     train = TrainConfig(batch_size=6, steps=steps, workers=0)
-    optim = replace(recipe.optim, lr=0.1)
-    pretrain(replace(recipe, method=method, optim=optim, train=train), [data], out, "cpu")
+    pretrain(replace(small, train=train), [data], out, optim_lr=0.1, device="cpu")
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [line["held_out_ratio"] for line in lines if "held_out_ratio" in line][-1]
 
@@ -73,19 +72,17 @@ def test_it_learns_from_its_own_sound_alone(tmp_path):
 
 def test_videos_without_sound_are_refused_before_anything_is_written(tmp_path):
     data = write_talking(tmp_path / "mute", True, mute=True)
-    recipe = lira_micro()
-    recipe = replace(recipe, method=replace(recipe.method, size=36, crop=32))
     with pytest.raises(UserError, match="no clip to train on has sound"):
-        pretrain(recipe, [data], tmp_path / "run", "cpu")
+        pretrain("lira-micro", [data], tmp_path / "run", device="cpu", size=36, crop=32)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", index(("lira",)))
 def test_recipes_are_whole(name):
-    recipe = RECIPES[name]()
-    assert recipe.name == name
-    method = recipe.method
+    experiment = recipe(name)
+    assert experiment.name == name
+    method = experiment.method
     assert isinstance(method, LiRAConfig)
     if name != "lira-micro":
-        assert (method.size, method.crop, method.flip) == (96, 80, 0.5)
+        assert (method.clip.size, method.crop, method.flip) == (96, 80, 0.5)
         assert sum(p.numel() for p in method.build().encoder.parameters()) == 11_182_784

@@ -51,6 +51,10 @@ class MAEDFERConfig(MaskedConfig):
         """A decoder knows its tokens in one order."""
         return replace(self, decoder_order=before.decoder_order) if isinstance(before, MAEDFERConfig) else self
 
+    @property
+    def unusual(self) -> str:
+        return "" if self.decoder_order == "raster" else f"decoder in {self.decoder_order} order"
+
     def build(self) -> MAEDFER:
         return MAEDFER(self)
 

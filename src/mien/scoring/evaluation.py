@@ -104,7 +104,7 @@ def _part(folder: Model, spec: LabelSpec, shards: Shards, scoring: Scoring, labe
     rows = shards.manifest if scoring.split == "all" else in_split(shards.manifest, scoring.split, column)
     left_out: dict[str, int] = {}
     if spec.kind == "categorical":
-        spec = replace(spec, target=scoring.target or spec.column)
+        spec = replace(spec, target=(scoring.target,) if scoring.target else spec.target)
         if spec.per == "clip":
             rows = labelled(rows, spec.column)
             if label_map:

@@ -128,7 +128,8 @@ def start_from(learner: Any, start: Model, whole: bool) -> str:
     """
     if whole:
         learner.load_state_dict(start.module.state_dict())
-        return f"goes on from {start.path}, all weights"
+        unusual = learner.config.unusual
+        return f"goes on from {start.path}, all weights{f'; {unusual}' if unusual else ''}"
     try:
         learner.load_encoder(start.encoder.state_dict())
     except RuntimeError:

@@ -40,7 +40,7 @@ class Embed(OfShards, OnDevice, Batched, Mismatch, Seeded):
 def work(options: Embed, lines: Console) -> dict[str, Any]:
     from mien.data.shards import Shards
     from mien.models import load
-    from mien.recipes.embed import embed
+    from mien.scoring.features import embed
     from mien.train.distributed import pick_device
 
     return embed(

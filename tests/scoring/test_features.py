@@ -1,4 +1,4 @@
-"""Features and their picture: `pytest tests/recipes/test_embed.py`."""
+"""Features and their picture: `pytest tests/scoring/test_features.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from mien.recipes.embed import draw_tsne, groups_of, tsne
 from PIL import Image
 
 from mien.data.dataset import ClipSet
@@ -22,6 +21,7 @@ from mien.data.shards import Shards
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load, save_model
+from mien.scoring.features import draw_tsne, groups_of, tsne
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.clip import ClipSpec
 from mien.verbs.main import run
@@ -31,12 +31,7 @@ ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
 
 def classifier(folder: Path, shards: Path) -> Path:
     contract = Shards(shards).contract
-    spec = LabelSpec(
-        ("left", "right"),
-        clip=ClipSpec(num_frames=8, stride=2, frame_period_s=1 / 25, size=32),
-        training_data="drawn",
-        contract=contract,
-    )
+    spec = LabelSpec(("left", "right"), clip=ClipSpec(8, 2, 1 / 25, 32), training_data="drawn", contract=contract)
     torch.manual_seed(0)
     config = ClassifyConfig(spec, ENCODER, head_norm="batch")
     save_model(folder / "model", config.build(), config, Provenance((contract,), "drawn"))
@@ -45,11 +40,10 @@ def classifier(folder: Path, shards: Path) -> Path:
 
 def pretrained(folder: Path, shards: Path, period: float | None = 1 / 25) -> Path:
     config = SVFAPConfig(
-        ENCODER, 0.5, clip=ClipSpec(num_frames=8, stride=2, size=32), decoder_dim=16, decoder_depth=1, decoder_heads=2
+        ENCODER, ClipSpec(8, 2, period, 32), mask_ratio=0.5, decoder_dim=16, decoder_depth=1, decoder_heads=2
     )
     torch.manual_seed(0)
-    provenance = Provenance((Shards(shards).contract,), "drawn", frame_period_s=period)
-    save_model(folder / "model", config.build(), config, provenance)
+    save_model(folder / "model", config.build(), config, Provenance((Shards(shards).contract,), "drawn"))
     return folder
 
 
@@ -59,7 +53,7 @@ def clip(shards: Shards, spec: LabelSpec, row: int, view: int) -> torch.Tensor:
     stored = clips[row]
     frames = np.empty((8, 32, 32, 3), np.uint8)
     clips.read(row, stored, view_indices(len(stored), 8, 2, view, 2), frames, strict=True)
-    pixels = (frames / 255 - np.array(spec.mean)) / np.array(spec.std)
+    pixels = (frames / 255 - np.array(spec.clip.mean)) / np.array(spec.clip.std)
     return torch.from_numpy(pixels).float().permute(3, 0, 1, 2)[None]
 
 
