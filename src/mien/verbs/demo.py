@@ -182,7 +182,7 @@ def compare(args: Demo) -> dict[str, Any]:
         tables[init] = [row for r in runs for row in read_csv(r / "evaluation" / "predictions.csv")]
         rows[init] = {"uar": uars, "mean": float(np.mean(uars))}
     first = tables[INITS[0]]
-    names = sorted({row["label"] for row in first})
+    names = sorted({row[k] for found in tables.values() for row in found for k in ("label", "predicted")} - {""})
     people = [row["subject"] for row in first]
     truth = np.array([names.index(row["label"]) for row in first])
     known = [*names, ""]  # the last: a clip that could not be predicted
