@@ -20,10 +20,11 @@ from mien.methods.byol import BYOLConfig
 from mien.methods.contrawarping import ContraWarpingConfig
 from mien.methods.dino import DINOConfig
 from mien.models import load
-from mien.recipes import contrastive, monitors
+from mien.recipes import contrastive
 from mien.recipes.experiment import PretrainRecipe
 from mien.recipes.pretrain import pretrain
-from mien.train.distributed import World
+from mien.scoring import monitors
+from mien.scoring.inference import Inference
 from mien.train.log import read_metrics
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
@@ -74,7 +75,7 @@ def test_pretraining_starts_from_the_encoder_of_a_model(shards: Path, tmp_path: 
     still = replace(WARPING, optim=replace(OPTIM, lr=0.0), train=replace(TRAIN, steps=1))
     second = pretrain(still, [shards], tmp_path / "b", "cpu", init=str(first))
     old, new = load(first), load(second)
-    weights: list[Any] = [dict(m.model.encoder.named_parameters()) for m in (old, new)]  # type: ignore[union-attr]
+    weights: list[Any] = [dict(m.encoder.named_parameters()) for m in (old, new)]  # type: ignore[union-attr]
     assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
     assert new.provenance.init == old.hash
     assert len(new.provenance.contracts) == 2
@@ -96,9 +97,9 @@ def test_subjects_can_be_recognised_and_pretraining_starts_there(shards: Path, t
 
 def watch(learner: Any, shards: Path) -> Callable[[], dict[str, float]]:
     folder = Shards(shards)
-    found = monitors.monitor(learner.eval(), [folder], [folder.manifest.ok()], 4, World())
-    assert found is not None
-    return lambda: found.call(learner)
+    look = monitors.collapse_monitor(learner.eval(), [folder], [folder.manifest.ok()], Inference(4))
+    assert look is not None
+    return lambda: look(learner)
 
 
 def test_a_healthy_run_is_not_warned_about(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

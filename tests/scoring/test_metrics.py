@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from mien.scoring.crosscheck import check_classes
 from mien.scoring.figures import draw_confusion
 from mien.scoring.metrics import (
     bootstrap,
@@ -13,6 +12,7 @@ from mien.scoring.metrics import (
     resampling_groups,
     scores,
 )
+from tests.scoring.crosscheck import check_classes
 
 
 def guesses(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -60,6 +60,13 @@ def read_record(root: Path | str) -> CorpusRecord | None:
         raise UserError(f"{path} is damaged: {error}; run mien prepare --corpus again") from None
 
 
+def classes_of(record: CorpusRecord | None, target: str) -> tuple[str, ...]:
+    """A corpus's classes of a target, in their published order; () where it says none."""
+    if record is None or target not in ("label", record.options.get("target"), *record.frame_targets):
+        return ()
+    return record.classes
+
+
 def count(listing: Listing, missing: int) -> dict[str, Any]:
     """How many clips there are, in all and by label, split and part of each fold."""
     columns = sorted({k for e in listing.entries for k in e.values if k in ("label", "split") or k.startswith("fold_")})

@@ -1,12 +1,19 @@
-"""Whether a model may be used on crops that were prepared in some way (design: crop contract)."""
+"""Whether crops that were prepared in some way serve a model (design: crop contract): one that is used, one that is fine-tuned
+and one that is pre-trained."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
-from mien.errors import UserError
+from mien.data.shards import Shards
+from mien.errors import UserError, require
+from mien.transforms.clip import GREY_MEAN, GREY_STD
 
 RATE_TOLERANCE = 1.05
+GREY_OPTIONS = f"--method.encoder.channels 1 --method.mean {GREY_MEAN[0]} --method.std {GREY_STD[0]}"
 
 
 def mismatch(spec: LabelSpec, data: CropContract, stand_in: bool = False) -> str | None:
@@ -45,3 +52,37 @@ def check_contract(spec: LabelSpec, data: CropContract, allow_mismatch: bool = F
             f"--size {spec.size}), or pass --allow-contract-mismatch, which is then printed beside every number"
         )
     return reason
+
+
+def check_finetuning(spec: LabelSpec, shards: Shards) -> None:
+    """Raises UserError for shards that a model of this spec cannot be trained on."""
+    reason, color = mismatch(spec, shards.contract), ", in colour" if spec.color else ""
+    require(not reason, f"{shards.root}: {reason}; prepare it again with --size {spec.size}{color}")
+
+
+def check_pretraining(method: Any, shards: Shards) -> None:
+    """Raises UserError for crops smaller than the clips of a method's config, or grey ones for a colour encoder."""
+    store, color = shards.contract.store, method.encoder.channels == 3
+    wanted = f"prepare again with --size {method.size}" + (", in colour" if color else "")
+    held = f"{shards.root} holds crops of {store.size} px"
+    require(store.size >= method.size, f"{held}, the recipe needs {method.size}: {wanted}")
+    grey = f"{shards.root} holds grey crops, the recipe needs colour: {wanted}"
+    require(store.color or not color, f"{grey}; or train a grey encoder on them: {GREY_OPTIONS}")
+
+
+def check_features(config: Any, seen: Sequence[CropContract], shards: Shards, allow_mismatch: bool) -> str | None:
+    """What differs between the crops that a model of any config has seen and these, where it may.
+
+    Raises:
+        UserError: the crops do not serve the model.
+    """
+    spec: LabelSpec | None = getattr(config, "spec", None)
+    if spec is not None:
+        return check_contract(spec, shards.contract, allow_mismatch)
+    check_pretraining(config, shards)
+    return None if is_known(seen, shards) else f"pre-trained on crops {'; '.join(c.describe() for c in seen)}"
+
+
+def is_known(seen: Sequence[CropContract], shards: Shards) -> bool:
+    """Whether the pixels of these crops come from where those that a model has seen do; True where it does not say."""
+    return not seen or shards.contract.geometry.hash in {c.geometry.hash for c in seen}

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from mien.console import console
-from mien.corpora.record import CorpusRecord, read_record
-from mien.data.contract import mismatch
+from mien.corpora.record import classes_of, read_record
+from mien.data.contract import check_finetuning, is_known
 from mien.data.dataset import ClipSet
 from mien.data.frames import FrameSet, class_counts
 from mien.data.labels import LabelSpec
@@ -37,12 +37,14 @@ from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe, inverse_shares
-from mien.scoring import classification, regression
+from mien.scoring.evaluation import validation_numbers
+from mien.scoring.inference import Inference
+from mien.scoring.table import KINDS
 from mien.tasks.clip import ClipTask
 from mien.tasks.sequence import SequenceConfig, SequenceTask
 from mien.tasks.table import TaskConfig
 from mien.train.checkpoint import load_checkpoint
-from mien.train.distributed import World, world
+from mien.train.distributed import world
 from mien.train.loop import Evaluator, fit
 
 VALIDATION_SHARE = 0.15  # of the training subjects, for --select best
@@ -130,9 +132,7 @@ def resolve(
         spec = replace(spec, names=classes_of(read_record(shards.root), spec.target) or spec.names)
         if not spec.names:
             raise UserError(f"{shards.root} does not say which classes the frames' {spec.target} has: prepare --corpus")
-    if reason := mismatch(spec, shards.contract):
-        color = ", in colour" if spec.color else ""
-        raise UserError(f"{shards.root}: {reason}; prepare it again with --size {size}{color}")
+    check_finetuning(spec, shards)
     task = recipe.task(start, spec, train, rates_differ(train, fps))
     if isinstance(recipe, ClassifyRecipe) and recipe.per == "frame" and recipe.class_weights:
         counts = class_counts(ClipSet(shards, train), spec.target, len(spec.names))
@@ -140,13 +140,6 @@ def resolve(
     if isinstance(recipe, SequenceRecipe) and isinstance(task, SequenceConfig):
         task = recipe.from_data(task, shards, train)
     return FinetuneExperiment(task, recipe.optim, recipe.train)
-
-
-def classes_of(record: CorpusRecord | None, target: str) -> tuple[str, ...]:
-    """A corpus's classes of a target, in their published order; () where it says none."""
-    if record is None or target not in ("label", record.options.get("target"), *record.frame_targets):
-        return ()
-    return record.classes
 
 
 def _origin(start: Start, train: Manifest) -> Any:
@@ -166,34 +159,9 @@ def build(experiment: FinetuneExperiment, start: Start) -> ClipTask | SequenceTa
     return task
 
 
-def validation_scores(shards: Shards, rows: Manifest, batch_size: int, where: World) -> Evaluator:
-    """Scores on held-out training subjects, for ``--select best``; the first number chooses."""
-
-    def call(model: Any) -> dict[str, float]:
-        if model.spec.kind == "categorical" and model.spec.per == "frame":
-            names = model.spec.names
-            how = classification.FrameScoring(names, fill=False)
-            frames = classification.predict_annotated_frames(
-                model, model.spec, how, shards, rows, batch_size, where.device
-            )
-            result = classification.score(frames, names)
-            return {"val_macro_f1": result["macro_f1"], "val_war": result["war"]}
-        if model.spec.kind == "categorical":
-            items = classification.predict_items(model, model.spec, shards, rows, batch_size, where.device)
-            result = classification.score(items, model.spec.names)
-            return {"val_uar": result["uar"], "val_war": result["war"]}
-        found = regression.predict_items(model, shards, rows, batch_size, where.device)
-        result = regression.score(found, model.spec)
-        return {"val_ccc": result["ccc"], "val_mae": result["mae"]}
-
-    return Evaluator(every=0, call=call)
-
-
-def chosen_by(spec: LabelSpec) -> str:
-    """Name of the number that ``--select best`` goes by: the UAR of clips, the macro F1 of frames (ABAW), the CCC."""
-    if spec.kind != "categorical":
-        return "val_ccc"
-    return "val_uar" if spec.per == "clip" else "val_macro_f1"
+def _validation(shards: Shards, rows: Manifest, how: Inference) -> Evaluator:
+    """For ``--select best``."""
+    return Evaluator(every=0, call=lambda model: validation_numbers(model, shards, rows, how))
 
 
 def training_items(recipe: TaskRecipe, shards: Shards, train: Manifest, spec: LabelSpec) -> ClipSet | FrameSet:
@@ -263,11 +231,12 @@ def finetune(
             weights=recipe.sampling_weights(train, task.spec), order=items.order if isinstance(items, FrameSet) else None,
             pin=where.device.type == "cuda",
         )  # fmt: skip
-        evaluator = validation_scores(shards, validation, per_rank, where) if validation else None
+        evaluator = _validation(shards, validation, Inference(per_rank, where.device)) if validation else None
         every = max(1, config.total_steps(loader.epoch_clips) // recipe.evaluations)
         fit(
             learner, prepared(loader, views, where), loader.epoch_clips, experiment.optim, config, out, where,
-            [replace(evaluator, every=every)] if evaluator else [], chosen_by(task.spec) if evaluator else None, name,
+            [replace(evaluator, every=every)] if evaluator else [],
+            KINDS[task.spec.kind].chosen_by(task.spec) if evaluator else None, name,
         )  # fmt: skip
         if where.is_main:
             contracts = (start.folder.provenance.contracts if start.folder else ()) + (shards.contract,)
@@ -296,8 +265,7 @@ def last_weights(out: Path) -> dict[str, Any]:
 
 def contract_note(start: Start, shards: Shards) -> str | None:
     """Fine-tuning across crop geometries is allowed; it is said, and recorded in the model."""
-    before = {c.geometry.hash for c in start.folder.provenance.contracts} if start.folder else set()
-    if not start.folder or not before or shards.contract.geometry.hash in before:
+    seen = start.folder.provenance.contracts if start.folder else ()
+    if is_known(seen, shards):
         return None
-    crops = ", ".join(c.describe() for c in start.folder.provenance.contracts)
-    return f"note: pre-trained on crops {crops}; fine-tuned on {shards.contract.describe()}"
+    return f"note: pre-trained on crops {', '.join(c.describe() for c in seen)}; fine-tuned on {shards.contract.describe()}"

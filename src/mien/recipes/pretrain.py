@@ -12,8 +12,9 @@ import pyarrow as pa
 import torch
 
 from mien.console import console
+from mien.data.contract import check_pretraining
 from mien.data.dataset import ClipSet
-from mien.data.loader import ClipLoader, EvalLoader, prepare_batch
+from mien.data.loader import ClipLoader, prepare_batch
 from mien.data.manifest import Manifest
 from mien.data.select import hold_out, median_fps, origin_of
 from mien.data.shards import Shards
@@ -24,32 +25,16 @@ from mien.methods.table import MethodConfig
 from mien.models import Model, Provenance, load, save_model
 from mien.recipes import contrastive, lira, masked
 from mien.recipes.experiment import PretrainRecipe, open_run
-from mien.recipes.monitors import FEWEST_CLIPS, monitor
 from mien.rng import generator
+from mien.scoring.inference import Inference
+from mien.scoring.monitors import FEWEST_CLIPS, collapse_monitor, held_out_loss
 from mien.train.distributed import World, world
 from mien.train.loop import Evaluator, TrainConfig, fit
-from mien.transforms.clip import GREY_MEAN, GREY_STD
 
 HELD_OUT_SHARE = 0.05  # of the subjects or sources, where the manifest names no test split
-HELD_OUT_CLIPS = 512
-GREY_OPTIONS = f"--method.encoder.channels 1 --method.mean {GREY_MEAN[0]} --method.std {GREY_STD[0]}"
 
 
 RECIPES = {**masked.RECIPES, **contrastive.RECIPES, **lira.RECIPES}
-
-
-def check_store(shards: Shards, method: MethodConfig) -> None:
-    """Raises UserError for crops smaller than the method's clips, or grey ones for a colour encoder."""
-    store = shards.contract.store
-    wanted = f"prepare again with --size {method.size}" + (", in colour" if method.encoder.channels == 3 else "")
-    require(
-        store.size >= method.size,
-        f"{shards.root} holds crops of {store.size} px, the recipe needs {method.size}: {wanted}",
-    )
-    require(
-        store.color or method.encoder.channels == 1,
-        f"{shards.root} holds grey crops, the recipe needs colour: {wanted}; or train a grey encoder on them: {GREY_OPTIONS}",
-    )
 
 
 def check_sound(clips: ClipSet) -> None:
@@ -101,42 +86,6 @@ def frame_period_s(rows: Sequence[Manifest]) -> float:
 
 def _groups(manifest: Manifest) -> int:
     return len({row["subject"] or row["source"] for row in manifest.rows()})
-
-
-def _clip_set(shards: Sequence[Shards], rows: Sequence[Manifest]) -> ClipSet:
-    used = [(s, m) for s, m in zip(shards, rows, strict=True) if len(m)]
-    return ClipSet([s for s, _ in used], [m for _, m in used])
-
-
-def held_out_loss(
-    learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], batch_size: int, where: World
-) -> Evaluator | None:
-    """The learner's numbers on held-out clips; for masked autoencoders also those of predicting zeros."""
-    count = sum(map(len, rows))
-    if not count:
-        return None
-    views = learner.held_out_views()
-    shares = [min(len(m), max(1, HELD_OUT_CLIPS * len(m) // count)) for m in rows]
-    rng = generator("held out clips", 0)
-    limited = [m.take(sorted(rng.permutation(len(m))[:n])) if len(m) else m for m, n in zip(rows, shares, strict=True)]
-    loader = EvalLoader(_clip_set(shards, limited), views, batch_size, strict=False)
-
-    def call(module: Any) -> dict[str, float]:
-        sums: dict[str, float] = {}
-        clips = 0
-        with torch.inference_mode():
-            for batch in loader:
-                n = len(batch["index"])
-                out = module(prepare_batch(batch, views, where.device))
-                for name, value in out.items():
-                    sums[name] = sums.get(name, 0.0) + n * float(value)
-                clips += n
-        means = {f"held_out_{name}": value / clips for name, value in sums.items()}
-        if zero := means.get("held_out_zero_loss"):
-            means["held_out_ratio"] = means["held_out_loss"] / zero
-        return means
-
-    return Evaluator(every=0, call=call)
 
 
 def goes_on(method: MethodConfig, init: Model) -> bool:
@@ -203,7 +152,7 @@ def pretrain(
     """
     name, shards = recipe.name, [Shards(path) for path in data]
     for folder in shards:
-        check_store(folder, recipe.method)
+        check_pretraining(recipe.method, folder)
     recipe = replace(recipe, method=contrastive.for_crops(recipe.method, [s.contract.geometry for s in shards]))
     start = load(init) if init else None
     whole = start is not None and goes_on(recipe.method, start)
@@ -212,7 +161,7 @@ def pretrain(
     train, held = training_rows(shards, recipe.train.seed, split)
     train = data_fraction(train, fraction, recipe.train.seed)
     if isinstance(recipe.method, LiRAConfig):
-        check_sound(_clip_set(shards, train))
+        check_sound(ClipSet(shards, train))
     info = {
         "shards": [str(p) for p in data], "hashes": [s.hash for s in shards],
         "clips": sum(map(len, train)), "split": split,
@@ -230,16 +179,17 @@ def pretrain(
         said = start_from(learner, start, whole) if start else ""
         if said and where.is_main:
             print(said, flush=True)
-        clips, views = _clip_set(shards, train), learner.views()
+        clips, views = ClipSet(shards, train), learner.views()
         loader = ClipLoader(
             clips, views, per_rank, config.seed, rank=where.rank, world=where.size, accumulate=config.accumulate,
             workers=config.workers, weights=lengths(train) if by_length else None, pin=where.device.type == "cuda",
         )  # fmt: skip
         watched = held if sum(map(len, held)) >= FEWEST_CLIPS else train
-        found = (
-            held_out_loss(learner, shards, held, per_rank, where), monitor(learner, shards, watched, per_rank, where)
+        how = Inference(per_rank, where.device)
+        looks = (
+            held_out_loss(learner, shards, held, how), collapse_monitor(learner, shards, watched, how, where.is_main)
         )  # fmt: skip
-        evaluators = [replace(e, every=config.evaluate_every) for e in found if e]
+        evaluators = [Evaluator(config.evaluate_every, look) for look in looks if look]
         batches = prepared(loader, views, where)
         fit(learner, batches, len(clips), recipe.optim, config, out, where, evaluators, label=name)
         if where.is_main:

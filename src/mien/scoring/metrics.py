@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from mien.rng import generator
 
@@ -24,7 +23,7 @@ CLASS_METRICS = {
 
 
 @dataclass(frozen=True)
-class Scores:
+class ClassScores:
     """The numbers of `CLASS_METRICS`, and those of single classes."""
 
     uar: float
@@ -38,18 +37,25 @@ class Scores:
     """Per class; 0 where it neither occurs nor is predicted."""
 
 
+def counts(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """``[K, K + 1]`` int64, rows are the truth; the last column is of clips without a prediction (class K)."""
+    found = np.zeros((num_classes, num_classes + 1), np.int64)
+    np.add.at(found, (truth, predicted), 1)
+    return found
+
+
 def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """``[K, K]`` counts, rows are the truth; a clip without a prediction (class K) is in none of them."""
-    return confusion_matrix(truth, predicted, labels=range(num_classes))
+    """``[K, K]`` of these: a clip without a prediction is in none of them."""
+    return counts(truth, predicted, num_classes)[:, :-1]
 
 
-def scores(matrix: np.ndarray) -> Scores:
+def scores(matrix: np.ndarray) -> ClassScores:
     """From counts ``[K, K]`` or ``[K, K + 1]`` (rows: truth; last column: no prediction) with at least one sample."""
     if matrix.shape[0] == matrix.shape[1]:
         matrix = np.pad(matrix, ((0, 0), (0, 1)))
     recall, f1 = _per_class(matrix)
     values = {name: float(value) for name, value in rates(matrix).items()}
-    return Scores(**values, recall=tuple(recall.tolist()), f1=tuple(f1.tolist()))
+    return ClassScores(**values, recall=tuple(recall.tolist()), f1=tuple(f1.tolist()))
 
 
 def _per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Features and their picture: `pytest tests/recipes/test_embed.py`."""
+"""Features and their picture: `pytest tests/scoring/test_features.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mien.data.shards import Shards
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.models import Provenance, load, save_model
-from mien.recipes.embed import draw_tsne, groups_of, tsne
+from mien.scoring.features import draw_tsne, groups_of, tsne
 from mien.tasks.classify import ClassifyConfig
 from mien.verbs.main import run
 
