@@ -37,7 +37,6 @@ from mien.recipes.experiment import FinetuneExperiment, open_run
 from mien.recipes.pretrain import micro_batch, prepared
 from mien.recipes.sequence import SequenceRecipe
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, Start, TaskRecipe, inverse_shares
-from mien.scoring.evaluation import validation_numbers
 from mien.scoring.inference import Inference
 from mien.scoring.table import KINDS
 from mien.tasks.clip import ClipTask
@@ -159,11 +158,6 @@ def build(experiment: FinetuneExperiment, start: Start) -> ClipTask | SequenceTa
     return task
 
 
-def _validation(shards: Shards, rows: Manifest, how: Inference) -> Evaluator:
-    """For ``--select best``."""
-    return Evaluator(every=0, call=lambda model: validation_numbers(model, shards, rows, how))
-
-
 def training_items(recipe: TaskRecipe, shards: Shards, train: Manifest, spec: LabelSpec) -> ClipSet | FrameSet:
     """Clips, single frames of them, or segments of whole tracks."""
     if isinstance(recipe, SequenceRecipe):
@@ -231,12 +225,12 @@ def finetune(
             weights=recipe.sampling_weights(train, task.spec), order=items.order if isinstance(items, FrameSet) else None,
             pin=where.device.type == "cuda",
         )  # fmt: skip
-        evaluator = _validation(shards, validation, Inference(per_rank, where.device)) if validation else None
+        kind, how = KINDS[task.spec.kind], Inference(per_rank, where.device)
         every = max(1, config.total_steps(loader.epoch_clips) // recipe.evaluations)
+        looks = [Evaluator(every, lambda m: kind.validate(m, shards, validation, how))] if validation else []
         fit(
             learner, prepared(loader, views, where), loader.epoch_clips, experiment.optim, config, out, where,
-            [replace(evaluator, every=every)] if evaluator else [],
-            KINDS[task.spec.kind].chosen_by(task.spec) if evaluator else None, name,
+            looks, kind.chosen_by(task.spec) if looks else None, name,
         )  # fmt: skip
         if where.is_main:
             contracts = (start.folder.provenance.contracts if start.folder else ()) + (shards.contract,)
@@ -244,7 +238,7 @@ def finetune(
             provenance = Provenance(
                 contracts=contracts, training_data=task.spec.training_data, data=seen, recipe=name, experiment=hashed,
                 split=data.split, init=start.folder.hash if start.folder else "",
-                metrics=evaluator.call(learner.eval()) if evaluator else {},
+                metrics=looks[0].call(learner.eval()) if looks else {},
             )  # fmt: skip
             if validate.keep_last:
                 best = {k: v.clone() for k, v in learner.state_dict().items()}

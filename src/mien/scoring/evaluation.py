@@ -90,7 +90,7 @@ def _scored(
     warning, kind = check_contract(spec, shards.contract, scoring.allow_contract_mismatch), KINDS[spec.kind]
     spec = kind.asked(spec, scoring, label_map is not None)
     rows = shards.manifest if scoring.split == "all" else in_split(shards.manifest, scoring.split, column)
-    rows, left_out = kind.labelled(rows, spec, part), {}
+    rows, left_out = kind.labelled(rows, spec, part) if spec.per == "clip" else rows, {}
     if label_map:
         label_map.check({label_name(v) for v in rows.column(spec.target)}, spec.names)
         rows, left_out = label_map.labels(rows, spec.target)
@@ -98,11 +98,6 @@ def _scored(
     ok, failed = rows.ok(), rows.where(lambda r: r["status"] != "ok")
     require(len(ok) > 0, f"none of the {len(rows)} rows of {part} has a face; see manifest.parquet, column reason")
     return Scored(folder.module, spec, shards, ok, failed, label_map), left_out, warning
-
-
-def validation_numbers(model: Any, shards: Shards, rows: Manifest, how: Inference) -> dict[str, float]:
-    """Numbers to choose weights by, on rows with a face; `Kind.chosen_by` names the one that chooses."""
-    return KINDS[model.spec.kind].of_validation(Scored(model, model.spec, shards, rows, rows.take([])), how)
 
 
 def _failed(failed: Manifest, silent: Sequence[str]) -> list[dict[str, str]]:

@@ -43,9 +43,9 @@ def embed_rows(folder: Model, shards: Shards, rows: Manifest, how: Inference) ->
         return (found if found.ndim == 2 else found.mean(dim=1)).float().cpu().numpy() / num_views
 
     total: np.ndarray | None = None
-    for index, _, found in how.over(ClipSet(shards, rows), {"clip": view}, features, num_views):
+    for windows, found in how.over(ClipSet(shards, rows), {"clip": view}, features, num_views, strict=True):
         total = np.zeros((len(rows), found.shape[1]), np.float32) if total is None else total
-        np.add.at(total, index, found)
+        np.add.at(total, [w.row for w in windows], found)
     assert total is not None, "a ClipSet has rows"
     return total, num_views
 

@@ -1,5 +1,5 @@
 """A model over clips: the one loop that scoring, model selection, features and monitors go through, and what is predicted of the
-rows of a manifest. A row that cannot be decoded has NaN for a prediction.
+rows of a manifest. A row with a frame that cannot be decoded has NaN for a prediction.
 """
 
 from __future__ import annotations
@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import pyarrow as pa
 import torch
 
-from mien.data.dataset import ClipSet, FrameError, Items, decode
+from mien.data.dataset import ClipSet, Items
 from mien.data.labels import LabelSpec
 from mien.data.loader import Batch, EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
@@ -21,9 +20,16 @@ from mien.data.sampling import Policy, num_windows, resampled
 from mien.data.select import item_of, rates_differ
 from mien.data.shards import Shards
 from mien.data.view import View
-from mien.errors import UserError
 
 T = TypeVar("T")
+
+
+class Window(NamedTuple):
+    """Window `number` of a row; whether frames of it are broken and others stand in for them."""
+
+    row: int
+    number: int
+    broken: bool
 
 
 @dataclass(frozen=True)
@@ -40,22 +46,23 @@ class Inference:
         views: Mapping[str, View],
         call: Callable[[Batch], T],
         counts: int | Sequence[int] = 1,
-        strict: bool = True,
-    ) -> Iterator[tuple[list[int], list[int], T]]:
-        """Rows ``[B]``, windows ``[B]`` and what `call` gives for each prepared batch, in order, without gradients.
+        strict: bool = False,
+    ) -> Iterator[tuple[list[Window], T]]:
+        """What `call` gives for each prepared batch, without gradients, and which windows that is of.
 
         Args:
             counts: windows of each row, or of all rows.
             strict: a broken frame is an error; else its neighbour takes its place, as in training.
 
         Raises:
-            UserError: strict, and a frame cannot be decoded.
+            UserError: strict, and a frame cannot be decoded; or none of all clips can.
         """
         loader = EvalLoader(clips, views, self.batch_size, num_views=counts, strict=strict, workers=self.workers)
         for batch in loader:
             with torch.inference_mode():
                 found = call(prepare_batch(batch, views, self.device))
-            yield batch["index"].tolist(), batch["view_idx"].tolist(), found
+            columns = batch["row"], batch["view_idx"], batch["replaced"] > 0
+            yield [Window(*w) for w in zip(*(c.tolist() for c in columns), strict=True)], found
 
 
 def clip_view(
@@ -71,11 +78,8 @@ def predict_rows(model: Any, shards: Shards, rows: Manifest, how: Inference) -> 
     spec: LabelSpec = model.spec
     view = clip_view(model, spec.num_frames, spec.stride, spec.frame_period_s, rows)
     total = np.zeros((len(rows), len(spec.names)))
-    broken = set(range(len(rows)))
-    for row, _, found in _windows(model, shards, rows, view, [spec.views] * len(rows), how):
-        total[row] += found
-        broken.discard(row)
-    total[sorted(broken)] = np.nan
+    for window, found in _windows(model, ClipSet(shards, rows), view, spec.views, how):
+        total[window.row] += np.nan if window.broken else found
     return total / spec.views
 
 
@@ -96,50 +100,28 @@ def predict_frames(
         lengths = [len(resampled(clips[row].numbers("times_s"), view.frame_period_s)) for row in range(len(rows))]
     counts = [num_windows(n, spec.num_frames, spec.stride) for n in lengths]
     sampled: list[dict[int, np.ndarray]] = [{} for _ in range(len(rows))]
-    rng = np.random.default_rng(0)  # a covering view draws nothing from it
-    for row, window, found in _windows(model, shards, rows, view, counts, how):
-        positions = view.indices(clips[row], rng, window, counts[row])
-        sampled[row] |= dict(zip(positions.tolist(), found, strict=True))
+    broken, rng = set(), np.random.default_rng(0)  # a covering view draws nothing from it
+    for window, found in _windows(model, clips, view, counts, how):
+        broken |= {window.row} if window.broken else set()
+        positions = view.indices(clips[window.row], rng, window.number, counts[window.row])
+        sampled[window.row] |= dict(zip(positions.tolist(), found, strict=True))
     names = (spec.target,) if spec.kind == "categorical" else spec.names
     truth = [truth_of(clips, row, names) for row in range(len(rows))]
+    sampled = [{} if row in broken else points for row, points in enumerate(sampled)]
     return truth, [_drawn_out(points, len(t), len(spec.names)) for points, t in zip(sampled, truth, strict=True)]
 
 
 def _windows(
-    model: Any, shards: Shards, rows: Manifest, view: View, counts: list[int], how: Inference
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(row, window, prediction) of every window of every row that can be decoded."""
+    model: Any, clips: ClipSet, view: View, counts: int | Sequence[int], how: Inference
+) -> Iterator[tuple[Window, np.ndarray]]:
+    """Every window of every row, and its prediction."""
     model.eval().to(how.device)
 
     def predict(batch: Batch) -> np.ndarray:
         return model.predict(batch["clip"]).double().cpu().numpy()
 
-    def forward(chosen: Sequence[int]) -> Iterator[tuple[int, int, np.ndarray]]:
-        clips = ClipSet(shards, rows.take(chosen))
-        for index, windows, values in how.over(clips, {"clip": view}, predict, [counts[row] for row in chosen]):
-            yield from zip((chosen[i] for i in index), windows, values, strict=True)
-
-    try:
-        yield from list(forward(range(len(rows))))
-        return
-    except UserError as error:
-        if not isinstance(error.__cause__, FrameError):
-            raise
-    clips = ClipSet(shards, rows)
-    sound = [row for row in range(len(rows)) if _decodes(clips, row, view, counts[row])]
-    if sound:
-        yield from forward(sound)
-
-
-def _decodes(clips: ClipSet, row: int, view: View, count: int) -> bool:
-    """Whether all frames that an evaluation looks at can be decoded."""
-    rng, out = np.random.default_rng(0), np.empty((clips.height, clips.width, 3), np.uint8)
-    try:
-        clip = clips[row]
-        positions = {int(k) for w in range(count) for k in view.indices(clip, rng, w, count)}
-    except (pa.ArrowException, OSError):
-        return False
-    return all(decode(clip, k, out, "RGB") is None for k in positions)
+    for windows, values in how.over(clips, {"clip": view}, predict, counts):
+        yield from zip(windows, values, strict=True)
 
 
 def truth_of(clips: ClipSet, row: int, names: Sequence[str]) -> np.ndarray:

@@ -1,15 +1,13 @@
-"""What is asked of a kind of model (`scoring.table` has all of them), and what all kinds answer alike."""
+"""What models of classes and models of numbers have in common (`scoring.table` has all kinds)."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
@@ -41,36 +39,46 @@ class Scored:
     label_map: LabelMap | None = None
 
 
-@dataclass(frozen=True)
-class Video:
-    """The stored frames of one video: times ``[T]``, truth ``[T, J]`` and prediction ``[T, K]``."""
-
-    item: str
-    subject: str | None
-    times_s: np.ndarray
-    truth: np.ndarray
-    outputs: np.ndarray
-
-
-@dataclass(frozen=True)
 class Kind(ABC):
-    """Everything that differs between models of classes and models of numbers, from which rows count to the picture.
-
-    Args:
-        model: what such a model is called. what: what its K outputs are called.
-        metrics: by name, and what is chosen in each.
-        headline: metrics of a matrix over corpora.
-        percent: metrics are shares.
-    """
+    """Everything that differs between kinds of models, from which rows count to the picture that is drawn."""
 
     model: str
+    """What such a model is called."""
     what: str
+    """What its K outputs are called."""
     metrics: Mapping[str, str]
-    headline: tuple[str, ...]
+    """By name, and what is chosen in each."""
     percent: bool
+    """Metrics are shares."""
+    headline: tuple[str, ...]
+    """Metrics of a matrix over corpora."""
+    chosen: Mapping[str, tuple[str, ...]]
+    """Per clip and per frame, the metrics that weights are chosen by: the first of them."""
+    units: Mapping[str, str]
+    """Per clip and per frame, what `num_videos` counts."""
+    missed: Mapping[str, str]
+    """Per clip, per frame and filled, how what could not be predicted is counted."""
+
+    @abstractmethod
+    def truth(self, rows: Manifest, spec: LabelSpec) -> np.ndarray:
+        """Of each row, ``[n]`` or ``[n, K]``. Raises UserError for a label that the spec does not have."""
+
+    @abstractmethod
+    def values(self, predictions: Predictions, spec: LabelSpec) -> dict[str, float]:
+        """Each of `metrics`."""
+
+    def chosen_by(self, spec: LabelSpec) -> str:
+        """Name of the number that ``--select best`` goes by."""
+        return f"val_{self.chosen[spec.per][0]}"
+
+    def validate(self, model: Any, shards: Shards, rows: Manifest, how: Inference) -> dict[str, float]:
+        """Numbers to choose weights by, on rows with a face."""
+        scored = Scored(model, model.spec, shards, rows, rows.take([]))
+        values = self.values(self.predict(scored, Scoring(fill=False), how), model.spec)
+        return {f"val_{name}": values[name] for name in self.chosen[model.spec.per]}
 
     def predict(self, scored: Scored, scoring: Scoring, how: Inference) -> Predictions:
-        """Of every labelled video, or of every annotated frame; of clips, failures are entries without a prediction.
+        """Of every labelled video, or of every annotated frame; a clip that failed is an entry without a prediction.
 
         Raises:
             UserError: labels the model does not know; nothing annotated.
@@ -101,97 +109,24 @@ class Kind(ABC):
         failed = scored.failed.where(lambda r: r["clip_id"] not in known)
         if not len(failed):
             return found
-        nothing = np.full((len(failed), found.outputs.shape[1]), np.nan)
-        truth = self.truth(failed, scored.spec)
+        truth, nothing = self.truth(failed, scored.spec), np.full((len(failed), found.outputs.shape[1]), np.nan)
         return pooled([found, Predictions(failed.column("clip_id"), failed.column("subject"), truth, nothing)])
 
-    def chosen_by(self, spec: LabelSpec) -> str:
-        """Name of the number that ``--select best`` goes by."""
-        return f"val_{self.selecting(spec.per)[0]}"
-
-    def of_validation(self, scored: Scored, how: Inference) -> dict[str, float]:
-        """Numbers to choose weights by, the first of which chooses."""
-        found = self.predict(scored, Scoring(fill=False), how)
-        values = self.values(found, scored.spec)
-        return {f"val_{name}": values[name] for name in self.selecting(scored.spec.per)}
-
-    def counts_frames(self, per: str) -> bool:
-        """Whether each annotated frame is an entry by itself, with a face or without."""
-        return False
-
-    def unit(self, per: str) -> str:
-        """What `num_videos` counts."""
-        return "frames" if self.counts_frames(per) else "videos"
-
-    def bare(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
-        """Targets of which too little is annotated to score them."""
-        return []
-
-    def bare_in(self, shards: Shards, rows: Manifest, names: Sequence[str], per: str) -> list[str]:
-        """The same of rows, before anything is predicted."""
-        return []
-
-    @abstractmethod
-    def asked(self, spec: LabelSpec, scoring: Scoring, mapped: bool) -> LabelSpec:
-        """The spec that is scored. Raises UserError for options that such models do not have."""
-
-    @abstractmethod
-    def labelled(self, rows: Manifest, spec: LabelSpec, part: str) -> Manifest:
-        """Rows with a label; the annotation of frames is looked for in the shards. Raises UserError where there are none."""
-
-    @abstractmethod
-    def truth(self, rows: Manifest, spec: LabelSpec) -> np.ndarray:
-        """Of each row ``[n]`` or ``[n, K]``. Raises UserError for a label that the spec does not have."""
-
-    @abstractmethod
     def of_frames(self, scored: Scored, scoring: Scoring, how: Inference) -> Predictions:
-        """Predictions of a model per frame."""
+        """Of every stored frame of the person that the annotation follows, all tracks in order of time."""
+        return pooled(list(self.of_videos(scored, how).values()))
 
-    @abstractmethod
-    def values(self, predictions: Predictions, spec: LabelSpec) -> dict[str, float]:
-        """Each of `metrics`."""
-
-    @abstractmethod
-    def selecting(self, per: str) -> tuple[str, ...]:
-        """Metrics that are looked at to choose weights; the first chooses."""
-
-    @abstractmethod
-    def score(self, predictions: Predictions, spec: LabelSpec, seed: int = 0) -> dict[str, Any]:
-        """`metrics` with 95 % intervals, and everything else that ``evaluation.json`` says of predictions.
-
-        People are resampled where at least five are named.
-        """
-
-    @abstractmethod
-    def spec_of(self, result: Mapping[str, Any]) -> LabelSpec:
-        """What `score` needs to know of the model of an ``evaluation.json``."""
-
-    @abstractmethod
-    def table(self, predictions: Predictions, names: Sequence[str]) -> pa.Table:
-        """The rows of ``predictions.parquet``."""
-
-    @abstractmethod
-    def read(self, path: Path, names: Sequence[str]) -> Predictions:
-        """What `table` was written to. Raises UserError for a table of other names."""
-
-    @abstractmethod
-    def draw(self, result: Mapping[str, Any], predictions: Predictions, out: Path, note: str) -> None:
-        """Writes the picture of an evaluation; the note is added to its title."""
-
-    @abstractmethod
-    def counted(self, result: Mapping[str, Any]) -> str:
-        """How an evaluation counts what could not be predicted, in words."""
-
-
-def predict_videos(scored: Scored, how: Inference) -> list[Video]:
-    """Of a model per frame: of each video the person that the annotation follows, all tracks in order of time."""
-    rows, whole = annotated_tracks(scored.ok), scored.model.whole_tracks
-    truth, outputs = (predict_tracks if whole else predict_frames)(scored.model, scored.shards, rows, how)
-    parts, subjects = (times_of(scored.shards, rows), truth, outputs), rows.column("subject")
-    return [
-        Video(item, subjects[m[0]], *(np.concatenate([part[i] for i in m]) for part in parts))
-        for item, m in members_of(rows).items()
-    ]
+    def of_videos(self, scored: Scored, how: Inference) -> dict[str, Predictions]:
+        """The same by video; truth ``[T, J]`` as the shards hold it."""
+        model, shards, rows = scored.model, scored.shards, annotated_tracks(scored.ok)
+        truth, outputs = (predict_tracks if model.whole_tracks else predict_frames)(model, shards, rows, how)
+        parts, subjects = (truth, outputs, times_of(shards, rows)), rows.column("subject")
+        found = {}
+        for item, members in members_of(rows).items():
+            true, values, times_s = (np.concatenate([part[i] for i in members]) for part in parts)
+            n = len(times_s)
+            found[item] = Predictions([item] * n, [subjects[members[0]]] * n, true, values, np.arange(n), times_s)
+        return found
 
 
 def _groups(rows: list[dict[str, Any]], column: str) -> dict[str, str]:

@@ -37,9 +37,9 @@ def held_out_loss(learner: Any, shards: Sequence[Shards], rows: Sequence[Manifes
 
     def look(module: Any) -> dict[str, float]:
         sums: dict[str, float] = {}
-        for index, _, out in how.over(clips, views, module, strict=False):
+        for windows, out in how.over(clips, views, module):
             for name, value in out.items():
-                sums[name] = sums.get(name, 0.0) + len(index) * float(value)
+                sums[name] = sums.get(name, 0.0) + len(windows) * float(value)
         means = {f"held_out_{name}": value / len(clips) for name, value in sums.items()}
         if zero := means.get("held_out_zero_loss"):
             means["held_out_ratio"] = means["held_out_loss"] / zero
@@ -71,7 +71,7 @@ def collapse_monitor(
         def both(batch: Batch) -> list[np.ndarray]:
             return [_numbers(module.features(batch["clip"])), _numbers(module.projections(batch["clip"]))]
 
-        parts = [found for _, _, found in how.over(clips, views, both, strict=False)]
+        parts = [found for _, found in how.over(clips, views, both)]
         features, projections = (np.concatenate(part) for part in zip(*parts, strict=True))
         values = scores(features, projections, labels, people)
         weights = [p.detach().double().sum().item() for p in module.parameters()]

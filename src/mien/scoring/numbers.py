@@ -23,8 +23,7 @@ from mien.data.shards import Shards
 from mien.errors import require
 from mien.models import load
 from mien.scoring.figures import draw_scatter
-from mien.scoring.inference import Inference
-from mien.scoring.kind import Kind, Scored, predict_videos
+from mien.scoring.kind import Kind
 from mien.scoring.metrics import resampling_groups
 from mien.scoring.options import Scoring
 from mien.scoring.predictions import Predictions
@@ -32,17 +31,26 @@ from mien.scoring.values import VALUE_METRICS, bootstrap_values, concordance
 
 
 class Numbers(Kind):
-    """Dimensions of affect, or traits."""
+    """Dimensions of affect."""
+
+    model, what = "a regression", "targets"
+    metrics, percent, headline = VALUE_METRICS, False, ("ccc",)
+    chosen = {"clip": ("ccc", "mae"), "frame": ("ccc", "mae")}
+    units = {"clip": "videos", "frame": "videos"}
+    missed = {
+        "clip": "with the middle of the range",
+        "frame": "not at all where no frame is stored: their annotation is not in the shards",
+    }
 
     def asked(self, spec: LabelSpec, scoring: Scoring, mapped: bool) -> LabelSpec:
+        """The spec that is scored. Raises UserError for options that such models do not have."""
         require(not mapped, "--label-map is for classifiers; this model predicts numbers")
         require(scoring.smooth_s == 0, "--smooth-s is for classes of frames")
         require(scoring.group_by is None, "--group-by is for classifiers: numbers of clips are not averaged")
         return spec
 
     def labelled(self, rows: Manifest, spec: LabelSpec, part: str) -> Manifest:
-        if spec.per == "frame":
-            return rows
+        """Rows of clips with a number. Raises UserError where there are none."""
         columns = [rows.column(name) for name in spec.names]
         rows = rows.take([i for i in range(len(rows)) if any(c[i] is not None for c in columns)])
         require(len(rows) > 0, f"no row of {part} has a number in {', '.join(spec.names)}")
@@ -52,29 +60,21 @@ class Numbers(Kind):
         return clip_values(rows, spec.names)
 
     def bare(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
-        """Those with fewer than two values."""
+        """Targets that cannot be scored, with fewer than two annotated values."""
         return [name for name, count in zip(names, np.isfinite(truth).sum(axis=0), strict=True) if count < 2]
 
     def bare_in(self, shards: Shards, rows: Manifest, names: Sequence[str], per: str) -> list[str]:
+        """The same before anything is predicted."""
         frames = per == "frame"
         return self.bare(frame_values(ClipSet(shards, rows.ok()), names) if frames else clip_values(rows, names), names)
-
-    def of_frames(self, scored: Scored, scoring: Scoring, how: Inference) -> Predictions:
-        videos = predict_videos(scored, how)
-        truth, outputs = (np.concatenate(parts) for parts in ([v.truth for v in videos], [v.outputs for v in videos]))
-        frames = np.concatenate([np.arange(len(v.truth)) for v in videos])
-        items, subjects = ([getattr(v, n) for v in videos for _ in v.truth] for n in ("item", "subject"))
-        return Predictions(items, subjects, truth, outputs, frames)
-
-    def selecting(self, per: str) -> tuple[str, ...]:
-        return "ccc", "mae"
 
     def values(self, predictions: Predictions, spec: LabelSpec) -> dict[str, float]:
         """Means over the targets."""
         return _means(_per_target(predictions.truth, _filled(predictions, spec), spec.names))
 
     def score(self, predictions: Predictions, spec: LabelSpec, seed: int = 0) -> dict[str, Any]:
-        """Metrics also per target, over all annotated values of all videos; of frames also within each video.
+        """Every metric per target and their means over all annotated values of all videos, with 95 % intervals over people (over
+        videos where fewer than five are named); of frames the concordance within each video too.
 
         The middle of the spec's range stands for a prediction that is missing.
         """
@@ -94,6 +94,7 @@ class Numbers(Kind):
                          "num_values": int(np.isfinite(truth).any(axis=1).sum())}  # fmt: skip
 
     def spec_of(self, result: Mapping[str, Any]) -> LabelSpec:
+        """What `score` has to know of the model of an ``evaluation.json``: the range is in the model alone."""
         spec = load(result["provenance"]["model"]).spec
         assert spec is not None, "what was evaluated has one"
         return spec
@@ -107,6 +108,7 @@ class Numbers(Kind):
         return pa.table(columns | {f"predicted_{name}": found.outputs[:, k] for k, name in enumerate(names)})
 
     def read(self, path: Path, names: Sequence[str]) -> Predictions:
+        """What `table` was written to. Raises UserError for a table of other targets."""
         table = pq.read_table(path)
         missing = ", ".join(f"true_{n}" for n in names if f"true_{n}" not in table.column_names)
         require(not missing, f"{path} has no column {missing}: it is of other targets")
@@ -117,13 +119,15 @@ class Numbers(Kind):
         return Predictions(items, subjects, truth, outputs, table.column("frame").to_numpy())
 
     def draw(self, result: Mapping[str, Any], predictions: Predictions, out: Path, note: str) -> None:
-        title = f"CCC {result['ccc']:.3f}, {result['num_videos']} {self.unit(result['per'])}{note}"
+        """Writes ``scatter.png``; the note is added to its title."""
+        title = f"CCC {result['ccc']:.3f}, {result['num_videos']} {self.units[result['per']]}{note}"
         draw_scatter(predictions.truth, predictions.outputs, result["names"], out / "scatter.png", title)
 
-    def counted(self, result: Mapping[str, Any]) -> str:
-        if result["per"] == "clip":
-            return "with the middle of the range"
-        return "not at all where no frame is stored: their annotation is not in the shards"
+
+class Traits(Numbers):
+    """What strangers read into a face."""
+
+    what = "traits"
 
 
 def _filled(predictions: Predictions, spec: LabelSpec) -> np.ndarray:

@@ -37,7 +37,7 @@ class Predictions:
     @property
     def known(self) -> np.ndarray:
         """bool ``[n]``: something was predicted."""
-        return np.isfinite(self.outputs).all(axis=1)
+        return np.asarray(np.isfinite(self.outputs).all(axis=1))
 
     @property
     def likeliest(self) -> np.ndarray:

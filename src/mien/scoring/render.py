@@ -160,7 +160,7 @@ def _ours(protocol: Protocol, path: Path) -> tuple[list[tuple[str, ...]], list[s
 
 def _filled(protocol: Protocol, column: dict[str, Any]) -> str:
     """What became of annotated frames without a face, where classes of frames are scored."""
-    if not KINDS[protocol.kind].counts_frames(protocol.per):
+    if KINDS[protocol.kind].units[protocol.per] != "frames":
         return ""
     count = column["pooled"].get("num_filled", 0)
     if not count:
@@ -250,7 +250,7 @@ def plain(path: Path) -> str:
             lines.append(f"  {title_of(m)}: {_cell(protocol, column, m)}, 95 % {low} to {high}")
         if "pooled" in column and (note := _filled(protocol, column)):
             lines.append(f"  {note}")
-        unit = KINDS[protocol.kind].unit(protocol.per)
+        unit = KINDS[protocol.kind].units[protocol.per]
         for f in column.get("folds", ()):
             lines.append(f"  {f['fold']}: {f['num_videos']} {unit}, {f['num_failed']} failed; audit: {f['audit']}")
     return "\n".join(lines)

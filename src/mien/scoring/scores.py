@@ -82,7 +82,7 @@ class Scores:
 
     def __repr__(self) -> str:
         r, kind = self.record, KINDS[self.record["kind"]]
-        head = f"{r['target']}, {r['split']}: {r['num_videos']} {kind.unit(r['per'])}, {r['num_failed']} failed"
+        head = f"{r['target']}, {r['split']}: {r['num_videos']} {kind.units[r['per']]}, {r['num_failed']} failed"
         lines = [
             f"  {m} {v:.4f} ({' to '.join(f'{x:.4f}' for x in self.interval(m))})" for m, v in self.metrics.items()
         ]

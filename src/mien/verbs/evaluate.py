@@ -105,8 +105,9 @@ def show(scores: Scores, metrics: tuple[str, ...] = ()) -> None:
     for name, count in result["left_out"].items():
         print(f"left out by the label map: {count} clips of {name}")
     if failed := result["failed"]:
+        counted = kind.missed["filled" if filled else result["per"]]
         shown = ", ".join(f["item"] for f in failed[:5]) + (", ..." if len(failed) > 5 else "")
-        print(f"{len(failed)} could not be predicted, counted {kind.counted(result)}: {shown}")
+        print(f"{len(failed)} could not be predicted, counted {counted}: {shown}")
     print(f"audit: {result['audit']}")
 
 
@@ -114,7 +115,7 @@ def _numbers(result: dict[str, Any], kind: Kind, metrics: tuple[str, ...]) -> Ta
     from rich.table import Table
 
     note = f" (CONTRACT MISMATCH: {result['contract_mismatch']})" if result["contract_mismatch"] else ""
-    unit = kind.unit(result["per"])
+    unit = kind.units[result["per"]]
     table = Table(title=f"{result['target']}, {result['split']}, {result['num_videos']} {unit}{note}")
     for column in ("metric", "value", f"95 % interval over {result['resampled']}"):
         table.add_column(column, justify="left" if column == "metric" else "right")
