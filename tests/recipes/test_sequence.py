@@ -111,7 +111,7 @@ def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path
     late = finetune(recipe, data, tmp_path / "late", None, TINY, SIDE, "cpu", "sequence").parent
     folder, shards = load(late), Shards(data.data)
     evaluate(folder, shards, tmp_path / "late-scores")
-    prompt = replace(folder, model=_with_delay(folder, 0.0))
+    prompt = replace(folder, module=_with_delay(folder, 0.0))
     evaluate(prompt, shards, tmp_path / "prompt-scores")
     predicted = [_column(tmp_path / name, "predicted_valence") for name in ("late-scores", "prompt-scores")]
     np.testing.assert_allclose(predicted[0][10:], predicted[1][:-10], atol=1e-5)

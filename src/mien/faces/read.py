@@ -14,20 +14,13 @@ from mien.contract import CropContract
 from mien.data.dataset import ClipSet
 from mien.data.loader import EvalLoader, prepare_batch
 from mien.data.manifest import Manifest
-from mien.data.select import main_tracks, rates_differ
+from mien.data.select import main_tracks
 from mien.data.shards import Shards
-from mien.data.view import View
+from mien.data.view import evaluation_view
 from mien.errors import UserError
 from mien.faces.options import PrepareConfig
 from mien.faces.pipeline import prepare
 from mien.transforms.clip import ClipSpec
-
-
-def evaluation_view(clip: ClipSpec, augment: Any, rows: Manifest) -> View:
-    """How evaluation looks at the clips of these rows: by time where their frame rate is another than the model's."""
-    period = clip.frame_period_s
-    by_time = period is not None and rates_differ(rows, 1 / period)
-    return View(clip.num_frames, clip.stride, "test", augment, frame_period_s=period if by_time else None)
 
 
 @dataclass(frozen=True)

@@ -45,19 +45,17 @@ def work(options: Table, lines: Console) -> Rendered:
 
 def rendered(options: Table) -> Rendered:
     """Raises UserError for options that do not go together."""
-    from mien.scoring.metrics import CLASS_METRICS
     from mien.scoring.protocols import find_protocol
-    from mien.scoring.render import matrix, protocol_table
-    from mien.scoring.values import VALUE_METRICS
+    from mien.scoring.render import TITLES, matrix, protocol_table
 
+    metric = options.metric
     if options.protocol != "cross":
-        require(options.metric is None, "--metric belongs to cross: a protocol has its own")
+        require(metric is None, "--metric belongs to cross: a protocol has its own")
         return protocol_table(find_protocol(options.protocol), options.results)
-    known = (*CLASS_METRICS, *VALUE_METRICS)
-    name = (options.metric or known[0]).partition(":")[0]
-    require(name in known, f"--metric {options.metric}: there are {', '.join(known)}")
+    known = metric is None or metric.partition(":")[0] in TITLES
+    require(known, f"--metric {metric}: there are {', '.join(TITLES)}")
     require(bool(options.results), "received no results: mien table cross RESULTS...")
-    return matrix(options.results, options.metric)
+    return matrix(options.results, metric)
 
 
 def show(found: Rendered, options: Table) -> None:
