@@ -284,7 +284,7 @@ SAME_NAME = {
 
 
 def commands() -> set[type]:
-    """The options classes of all verbs, with their parts. What experiments hold (encoders, methods) is named by their own rules."""
+    """The options classes of all verbs, with their parts; what experiments hold (encoders, methods) has names of its own."""
     found: set[type] = set()
     stack: list[Any] = [class_of(verb) for verb in VERBS] + [PrepareConfig]
     while stack:
