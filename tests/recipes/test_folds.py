@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from mien.recipes.experiment import open_run
+from mien.recipes.finetune import finetune
+from mien.recipes.folds import Init, check, finetune_folds
 
 from mien.corpora.record import CorpusRecord
 from mien.data.manifest import Manifest
@@ -20,9 +23,6 @@ from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
 from mien.models import load
 from mien.recipes import published
-from mien.recipes.experiment import open_run
-from mien.recipes.finetune import finetune
-from mien.recipes.folds import Init, check, finetune_folds
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
 from mien.scoring.folds import score_once, selection
 from mien.scoring.options import Scoring

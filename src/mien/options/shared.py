@@ -33,6 +33,12 @@ class Mismatch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Personality:
+    allow_personality: bool = False
+    """Needed for personality traits: they are impressions of strangers, and must not be used to choose, rank or judge people."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seeded:
     seed: int = 0
     """Of everything random: the same seed gives the same result."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mien.errors import require
 from mien.faces.options import GivenFaces
-from mien.options.shared import Batched, Mismatch, OnDevice
+from mien.options.shared import Batched, Mismatch, OnDevice, Personality
 
 STEP_S = 0.25
 FaceSource = Literal["detect", "given", "none"]
@@ -15,15 +15,13 @@ FaceSource = Literal["detect", "given", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(GivenFaces, OnDevice, Batched, Mismatch):
+class PredictConfig(GivenFaces, OnDevice, Batched, Mismatch, Personality):
     """Settings of `predict_video`."""
 
     step_s: float | None = None
     """Seconds between rows of the timeline; 0.25 by default, or one row per frame where all models predict sequences."""
     crop: Literal["contract", "none"] = "contract"
     """contract: crop faces as the model was trained. none: the frames are face crops already, detect nothing."""
-    allow_personality: bool = False
-    """Needed for models of personality traits: impressions of strangers, never to be used to choose, rank or judge people."""
     smooth_s: float = 0.0
     """Make each row the mean of its track's rows within half of this many seconds on both sides; 0 smooths nothing."""
     annotate: bool = False

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from mien.errors import require
-from mien.options import Arg
+from mien.corpora.synthetic.options import HowMany
+from mien.data.options import LabelShare
+from mien.options import FLAT, Arg
+from mien.options.shared import Workers
 from mien.verbs.allocator import keep_freed_memory
 from mien.verbs.command import command, function
 from mien.verbs.main import STARTED_S
@@ -27,12 +29,13 @@ TARGET = "label"
 # more people, which is what generalising to new people needs. The crop is tighter than usual (brows to chin): hair, hats and
 # background tell drawn people apart, not their expressions (docs/lab.md).
 CLIP_FRAMES, NUM_FRAMES, STRIDE, SIZE, MARGIN = 32, 8, 4, 64, -0.2
+LOADERS = 2  # processes that read for one that trains
 SEEDS = (0, 1, 2)
 INITS = ("pre-trained", "from scratch")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Demo:
+class Demo(Workers):
     """Draw videos, prepare them, pre-train a micro model without labels, fine-tune with few labels from the pre-trained
     encoder and from scratch (same budget, three seeds), test on people never seen, predict a timeline.
 
@@ -43,22 +46,12 @@ class Demo:
     """Folder of everything."""
     recipe: Literal["mae-dfer-micro", "svfap-micro", "videomae-micro"] = "mae-dfer-micro"
     """What is pre-trained. LGI-Former learns within these minutes; the other two need several times the steps (docs/lab.md)."""
-    clips: int = 720
-    """Number of videos that are drawn."""
-    subjects: int = 144
-    """Number of drawn people."""
+    drawn: Annotated[HowMany, FLAT] = HowMany(720, 144)
     pretrain_steps: int = 800
     """Optimizer steps of the pre-training."""
     finetune_steps: int = 250
     """Optimizer steps of each of the six fine-tunings."""
-    label_fraction: float = 0.5
-    """Share of the training clips whose label is used."""
-    workers: int = 2
-    """Processes that work side by side."""
-
-    def __post_init__(self) -> None:
-        share = self.label_fraction
-        require(0 < share <= 1, f"--label-fraction {share:g}: give a number above 0 and up to 1")
+    share: Annotated[LabelShare, FLAT] = LabelShare(label_fraction=0.5)
 
 
 def show(result: dict[str, Any], options: Demo) -> None:
@@ -90,14 +83,14 @@ def work(args: Demo, lines: Console) -> dict[str, Any]:
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
     with stage(1, "draw videos", seconds, lines.quiet):
-        drawn = SynthConfig(args.clips, args.subjects, frames=CLIP_FRAMES)
-        labels = write_clips(out / "videos", drawn, args.workers)
+        drawn = SynthConfig(args.drawn.clips, args.drawn.subjects, frames=CLIP_FRAMES)
+        labels = write_clips(out / "videos", drawn, args.processes)
     with stage(2, "prepare: find, track and align the faces", seconds, lines.quiet):
         config = PrepareOptions(margin=MARGIN, size=SIZE, audio=False).config()
-        show_counts(prepare([], out / "shards", config, labels, args.workers), lines)
+        show_counts(prepare([], out / "shards", config, labels, args.processes), lines)
     with stage(3, f"pre-train {args.recipe} without labels", seconds, lines.quiet):
         pretrain_once(args)
-    with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds, lines.quiet):
+    with stage(4, f"fine-tune on {args.share.label_fraction:.0%} of the labels, six times", seconds, lines.quiet):
         finetune_all(args)
     with stage(5, "test on people never seen", seconds, lines.quiet):
         result = compare(args)
@@ -120,7 +113,7 @@ def pretrain_once(args: Demo) -> None:
         **regions, num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE,
         mask_ratio=0.75,  # of 16 tubes a slice the published 90 % would show two
         batch_size=16, steps=args.pretrain_steps, warmup_epochs=6, optim_lr=24e-3, precision="bf16",
-        workers=args.workers, evaluate_every=400,
+        workers=min(args.processes, LOADERS), evaluate_every=400,
     )  # fmt: skip
 
 
@@ -131,7 +124,7 @@ def run_folder(args: Demo, init: str, seed: int) -> Path:
 def finetune_all(args: Demo) -> None:
     """Single-threaded runs side by side: models this small gain little from more threads (docs/lab.md)."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, args.workers), spawn, initializer=use_one_thread) as pool:
+    with ProcessPoolExecutor(args.processes, spawn, initializer=use_one_thread) as pool:
         runs = [pool.submit(finetune_once, args, init, seed) for seed in SEEDS for init in INITS]
         for run in runs:
             run.result()
@@ -155,7 +148,7 @@ def finetune_once(args: Demo, init: str, seed: int) -> None:
     finetune(
         recipe("classify").learning(encoder=pretrained.config.encoder),
         data=args.out / "shards", out=run_folder(args, init, seed), device="cpu",
-        init=pretrained if init == INITS[0] else None, target=TARGET, label_fraction=args.label_fraction,
+        init=pretrained if init == INITS[0] else None, target=TARGET, label_fraction=args.share.label_fraction,
         num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE,
         drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, crop_area=(1.0, 1.0),
         label_smoothing=0.0, head_norm="batch",

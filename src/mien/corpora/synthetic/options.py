@@ -9,13 +9,19 @@ from mien.options.shared import Seeded
 
 
 @dataclass(frozen=True)
-class SynthConfig(Seeded):
-    """What to draw."""
+class HowMany:
+    """How much is drawn."""
 
     clips: int = 180
-    """Number of clips; they go round the subjects."""
+    """Number of videos; they go round the subjects."""
     subjects: int = 30
     """Number of drawn people; 60 % train, 15 % val, 25 % test."""
+
+
+@dataclass(frozen=True)
+class SynthConfig(HowMany, Seeded):
+    """What to draw."""
+
     frames: int = 64
     """Frames per clip, at least 16."""
     fps: int = 30
