@@ -112,7 +112,7 @@ def part_of(place: Shards | Path, experiment: Experiment, options: Cross) -> Par
         UserError: several protocols, or none of the recipe's kind.
     """
     from mien.corpora.record import read_record
-    from mien.data.labels import LabelSpec
+    from mien.data.labels import asks_for
     from mien.data.shards import Shards
     from mien.scoring.evaluation import corpus_of
     from mien.scoring.protocols import PROTOCOLS, chosen_folds
@@ -122,8 +122,7 @@ def part_of(place: Shards | Path, experiment: Experiment, options: Cross) -> Par
     if record is None:
         return Part(shards, name, spec.target, options.rows.split_column)
     found = [p for p in PROTOCOLS.values() if p.corpus == record.name and (p.kind == "categorical") == spec.classes]
-    if spec.target != LabelSpec().target:
-        found = [p for p in found if p.targets == spec.target]
+    found = [p for p in found if asks_for(spec, p.targets)]
     there = ", ".join(f"{p.name} (--target {' '.join(p.targets)})" for p in found) or "none of this recipe's kind"
     require(len(found) == 1, f"protocols of {shards.root} ({record.name}): {there}; one is needed")
     (protocol,) = found
