@@ -89,9 +89,9 @@ def test_targets_are_the_masked_tubes_in_raster_order(method):
     masked = [p for p in range(9) if p not in keep[1].tolist()]
     assert target.shape == (2, 8 * 3, 2 * 16 * 16 * 3)
     # Tube (t=3, third masked position), as normalised by hand.
-    pixels = clip[1] * torch.tensor(method.config.clip.std).view(3, 1, 1, 1) + torch.tensor(method.config.clip.mean).view(
-        3, 1, 1, 1
-    )
+    pixels = clip[1] * torch.tensor(method.config.clip.std).view(3, 1, 1, 1) + torch.tensor(
+        method.config.clip.mean
+    ).view(3, 1, 1, 1)
     row, column = divmod(masked[2], 3)
     tube = pixels[:, 6:8, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16].double().numpy()
     normal = (tube - tube.mean((1, 2, 3), keepdims=True)) / (tube.std((1, 2, 3), ddof=1, keepdims=True) + 1e-6)

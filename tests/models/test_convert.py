@@ -122,8 +122,8 @@ def test_a_classifier_knows_its_labels(files: dict[str, Path]):
     folder = load(files["classifier folder"])
     spec = folder.config.spec
     assert spec.names == ("happy", "sad", "neutral", "anger", "surprise", "disgust", "fear")
-    assert (spec.num_frames, spec.stride, spec.views, spec.size) == (16, 4, 2, 160)
-    assert spec.mean == (0.485, 0.456, 0.406)
+    assert (spec.clip.num_frames, spec.clip.stride, spec.views, spec.clip.size) == (16, 4, 2, 160)
+    assert spec.clip.mean == (0.485, 0.456, 0.406)
     assert folder.config.pool == "summary"
     assert not spec.contract.verified
     assert (spec.contract.geometry.crop, spec.contract.stand_in) == ("none", Geometry())
@@ -158,13 +158,13 @@ def test_label_orders(labels: str, names: str, stride: int):
     state = stand_in(official.classifier("svfap-base", len(names.split())))
     spec = config_of(state, options("svfap-base", labels=labels)).spec
     assert spec.names == tuple(names.split())
-    assert spec.stride == stride
+    assert spec.clip.stride == stride
 
 
 def test_without_labels_classes_are_numbered():
     config = config_of(stand_in(official.classifier("videomae-base", 3)), options("videomae-base", size=224))
     assert config.spec.names == ("class_0", "class_1", "class_2")
-    assert config.spec.size == 224
+    assert config.spec.clip.size == 224
 
 
 def test_pooling_follows_the_published_scripts():

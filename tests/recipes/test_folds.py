@@ -22,12 +22,13 @@ from mien.models import load
 from mien.recipes import published
 from mien.recipes.experiment import open_run
 from mien.recipes.finetune import finetune
-from mien.recipes.folds import Init, check, finetune_folds, score_once, selection
+from mien.recipes.folds import Init, check, finetune_folds
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
-from mien.scoring import classification
-from mien.scoring.evaluation import Scoring
+from mien.scoring.folds import score_once, selection
+from mien.scoring.options import Scoring
 from mien.scoring.protocols import PROTOCOLS, Protocol
 from mien.scoring.render import protocol_table
+from mien.scoring.table import KINDS
 from mien.train.loop import TrainConfig
 from mien.train.optim import rates
 from mien.verbs.main import run
@@ -80,8 +81,8 @@ def test_both_columns_are_pooled_and_averaged(finished: Path):
         column = result["columns"][kind]
         assert [f["fold"] for f in column["folds"]] == ["fold_1", "fold_2"]
         places = [finished / fold / f"{kind}-evaluation" / "predictions.parquet" for fold in ("fold_1", "fold_2")]
-        parts = [classification.read_predictions(p, ("left", "right")) for p in places]
-        right = sum(int((p.predicted == p.truth).sum()) for p in parts)
+        parts = [KINDS["categorical"].read(p, ("left", "right")) for p in places]
+        right = sum(int((p.likeliest == p.truth).sum()) for p in parts)
         assert column["pooled"]["war"] == pytest.approx(right / 24)
         assert (column["pooled"]["num_videos"], column["pooled"]["num_failed"]) == (24, 1)
         mean = np.mean([json.loads(p.with_name("evaluation.json").read_text())["uar"] for p in places])
@@ -369,14 +370,14 @@ def test_settings_of_single_frames_are_the_published_ones(name: str):
 def test_a_score_is_kept_only_for_the_same_settings(finished: Path, folded: Path, tmp_path: Path):
     model, shards, out = finished / "fold_1" / "paper", Shards(folded), tmp_path / "e"
     path = out / "evaluation.json"
-    score_once(model, shards, out, Scoring(split_column="fold_1"), "cpu")
+    score_once(model, shards, out, Scoring(split_column="fold_1"))
     first = path.stat().st_mtime_ns
-    score_once(model, shards, out, Scoring(split_column="fold_1"), "cpu")
+    score_once(model, shards, out, Scoring(split_column="fold_1"))
     assert path.stat().st_mtime_ns == first
-    score_once(model, shards, out, Scoring(split="train", split_column="fold_1"), "cpu")
+    score_once(model, shards, out, Scoring(split="train", split_column="fold_1"))
     assert json.loads(path.read_text())["split"] == "fold_1=train"
     (out / "evaluation.json.tmp").write_text("half of a")  # killed while writing
-    score_once(model, shards, out, Scoring(split_column="fold_1"), "cpu")
+    score_once(model, shards, out, Scoring(split_column="fold_1"))
     assert json.loads(path.read_text())["split"] == "fold_1=test"
 
 

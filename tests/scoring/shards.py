@@ -59,6 +59,8 @@ def write_grey(root: Path, levels: list[float], columns: list[dict[str, Any]], p
 class Brightness(nn.Module):
     """Answers with the mean brightness of a clip (or of each frame) in 0..1, or with the class that it falls into."""
 
+    whole_tracks = False
+
     def __init__(self, spec: LabelSpec):
         super().__init__()
         self.spec = spec

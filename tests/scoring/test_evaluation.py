@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +16,34 @@ import pytest
 
 from mien.corpora.annotation import write_annotation
 from mien.corpora.corpus import FrameTargets
+from mien.corpora.record import CorpusRecord
 from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.errors import UserError
-from mien.scoring import classification, regression
-from mien.scoring.classification import FrameScoring
-from mien.scoring.evaluation import evaluate
-from mien.scoring.inference import averaged_over, last_before
+from mien.models import Model
+from mien.scoring import evaluation
+from mien.scoring.classes import averaged_over, last_before
+from mien.scoring.inference import Inference
+from mien.scoring.kind import Scored
 from mien.scoring.label_map import LabelMap, read_label_map
 from mien.scoring.options import Scoring
+from mien.scoring.scores import Scores
+from mien.scoring.table import KINDS
 from mien.verbs.evaluate import show
+from tests.scoring.crosscheck import check_evaluation
 from tests.scoring.shards import FAILED, folder_of, spec_of, write_grey
 
 CLASSES = ("dark", "middle", "light")
 LEVELS = [0.15, 0.5, 0.85, 0.15, 0.5, 0.85]
 LABELS = ["dark", "middle", "light", "dark", "middle", "dark"]  # the last one is wrong
+
+
+def evaluate(folder: Model, shards: Shards, out: Path, *rest: Any, **options: Any) -> Scores:
+    """Scores, whose metrics are checked against those of independent libraries."""
+    scores = evaluation.evaluate(folder, shards, out, *rest, **options)
+    assert folder.spec is not None
+    check_evaluation(scores, out, folder.spec)
+    return scores
 
 
 def labelled(extra: dict[int, dict] | None = None) -> list[dict]:
@@ -42,12 +56,13 @@ def test_a_classifier_with_all_its_metrics(tmp_path: Path, capsys: pytest.Captur
     assert result["war"] == pytest.approx(5 / 6)
     assert result["uar"] == pytest.approx((2 / 3 + 1 + 1) / 3)
     assert result["f1"] == pytest.approx({"dark": 0.8, "middle": 1.0, "light": 2 / 3})
-    assert result["checked_with"]["macro_f1"] == "scikit-learn f1_score"
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["weighted_f1"] == pytest.approx(
         (3 * 0.8 + 2 * 1 + 2 / 3) / 6
     )
-    again = classification.read_predictions(tmp_path / "out" / "predictions.parquet", CLASSES)
-    assert classification.score(again, CLASSES)["uar"] == result["uar"]
+    kind = KINDS["categorical"]
+    again = kind.read(tmp_path / "out" / "predictions.parquet", CLASSES)
+    assert kind.score(again, spec_of(CLASSES))["uar"] == result["uar"]
+    assert check_evaluation(result, tmp_path / "out", spec_of(CLASSES)) >= {"macro_f1", "weighted_f1"}
     show(result, ("war",))
     said = capsys.readouterr().out
     assert said.index("war") < said.index("uar")
@@ -106,9 +121,10 @@ def test_a_regressor_per_clip(tmp_path: Path):
     assert result["ccc"] > 0.99
     assert result["mae"] < 0.03
     assert result["resampled"] == "subjects"
-    assert set(result["checked_with"]) == {"ccc", "pcc", "mae", "one_minus_mae", "rmse"}
-    again = regression.read_values(tmp_path / "out" / "predictions.parquet", ("arousal",))
-    assert regression.score(again, spec)["ccc"] == result["ccc"]
+    kind = KINDS["dimensional"]
+    again = kind.read(tmp_path / "out" / "predictions.parquet", ("arousal",))
+    assert kind.score(again, spec)["ccc"] == result["ccc"]
+    assert check_evaluation(result, tmp_path / "out", spec) == {"ccc", "pcc", "mae", "one_minus_mae", "rmse"}
     assert (tmp_path / "out" / "scatter.png").is_file()
 
 
@@ -134,10 +150,10 @@ def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path, capsys:
     shards = Shards(write_grey(tmp_path / "s", levels, columns))
     spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target="arousal")
     result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
-    found = regression.read_values(tmp_path / "out" / "predictions.parquet", ("arousal",))
-    assert np.isnan(found.predicted[-1])
+    found = KINDS["dimensional"].read(tmp_path / "out" / "predictions.parquet", ("arousal",))
+    assert np.isnan(found.outputs[-1])
     assert result["num_failed"] == 1
-    errors = [abs(p.item() - t.item()) for p, t in zip(found.predicted, found.truth, strict=True)][:4]
+    errors = [abs(p.item() - t.item()) for p, t in zip(found.outputs, found.truth, strict=True)][:4]
     assert result["mae"] == pytest.approx((sum(errors) + 0.4) / 5, abs=1e-6)
     assert result["failed"] == [{"item": "c4.mp4", "reason": "no face in 20 frames"}]
     show(result, ("ccc:arousal",))
@@ -161,33 +177,13 @@ def test_a_classifier_per_frame(tmp_path: Path):
     root = write_grey(tmp_path / "s", [0.99, 0.99], [{}, {}], per_frame=True)
     shards = Shards(root)
     spec = spec_of(("dark", "light"), per="frame", target="arousal")
-    found = classification.predict_annotated_frames(
-        folder_of(spec, tmp_path).module,
-        spec,
-        FrameScoring(("dark", "light")),
-        shards,
-        shards.manifest,
-        4,
-        device("cpu"),
-    )
+    scored = Scored(folder_of(spec, tmp_path).module, spec, shards, shards.manifest, shards.manifest.take([]))
+    found = KINDS["categorical"].predict(scored, Scoring(), Inference(4))
     assert len(found.items) == 40
-    assert found.predicted.sum() == pytest.approx(20, abs=2)
-    swapped = classification.predict_annotated_frames(
-        folder_of(spec, tmp_path).module,
-        spec,
-        FrameScoring(("light", "dark")),
-        shards,
-        shards.manifest,
-        4,
-        device("cpu"),
-    )
+    assert found.likeliest.sum() == pytest.approx(20, abs=2)
+    CorpusRecord("swapped", classes=("light", "dark")).write(root)
+    swapped = KINDS["categorical"].predict(scored, Scoring(), Inference(4))
     np.testing.assert_array_equal(swapped.truth, 1 - found.truth)
-
-
-def device(name: str):
-    import torch
-
-    return torch.device(name)
 
 
 def test_clips_are_averaged_to_their_video(tmp_path: Path):

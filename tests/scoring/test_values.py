@@ -7,9 +7,9 @@ from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 from torchmetrics.functional.regression import concordance_corrcoef
 
-from mien.scoring.crosscheck import check_values
 from mien.scoring.figures import draw_scatter
 from mien.scoring.values import bootstrap_values, concordance
+from tests.scoring.crosscheck import check_values
 
 
 def series(n: int = 300, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

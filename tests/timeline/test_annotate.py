@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -38,7 +39,7 @@ def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
 
 
 def off_line(row: np.ndarray, x: int) -> int:
-    """How far the pixels around `x` are from the colour of track 0 (tracks are smoothed a little, so not only those at `x`)."""
+    """How far the pixels around `x` are from the colour of the first class (boxes are smoothed a little, so not only those at `x`)."""
     return int(np.abs(row[x - 12 : x + 13].astype(int) - (0x44, 0x77, 0xAA)).max(1).min())
 
 
@@ -59,3 +60,24 @@ def test_boxes_come_back_frame_by_frame():
         assert list(log.noting(frames)) == frames
         box = (10.0, 10.0, 110.0, 90.0)
         assert list(log.by_frame()) == [(0, [(3, box), (4, box)]), (2, [(3, box)])]
+
+
+def test_a_box_has_the_colour_of_its_class_in_the_report(tmp_path: Path):
+    times, checked = every(0.05, 41), 0
+    video = write_video(tmp_path / "v.mp4", times, size=96)
+    boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", [(t, 0, (25, 20, 75, 80)) for t in times])
+    config = PredictConfig(boxes=str(boxes), annotate=True)
+    predict_video(video, {"m": classifier(contract=BOXED, seed=3)}, tmp_path / "o", config)
+    page = (tmp_path / "o" / "report.html").read_text()
+    colors = {n: c for c, n in re.findall(r'<li><i style="--c:(#[0-9a-f]{6})"></i>(open|closed)</li>', page)}
+    assert len(set(colors.values())) == 2
+    rows = {r["time_s"]: r["label"] for r in pq.read_table(tmp_path / "o" / "timeline.parquet").to_pylist()}
+    with av.open(str(tmp_path / "o" / "annotated.mp4")) as container:
+        for frame in container.decode(video=0):
+            label = rows.get(round(frame.time or 0.0, 3))
+            if label is not None:
+                line = frame.to_ndarray(format="rgb24")[round(50 * 640 / 96), round(25 * 640 / 96) - 2 :][:6]
+                wanted = [int(colors[label][k : k + 2], 16) for k in (1, 3, 5)]
+                assert np.abs(line.astype(int) - wanted).max(axis=1).min() < 40
+                checked += 1
+    assert checked == 9

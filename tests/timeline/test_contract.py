@@ -22,7 +22,7 @@ def spec(contract: CropContract, size: int = 96) -> LabelSpec:
 
 def test_the_largest_store_serves_all_models():
     small, grey = contract_for("face", store=Store(96)), contract_for("face", store=Store(160, color=False, fps=25))
-    contract, notes = shared_contract({"a": spec(small), "b": replace(spec(grey), color=False)})
+    contract, notes = shared_contract({"a": spec(small), "b": replace(spec(grey), clip=ClipSpec.usual(1, 96))})
     assert contract.geometry == FACE.geometry
     assert contract.store == Store(160, color=True, fps=None)
     assert notes == []

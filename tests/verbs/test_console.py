@@ -9,6 +9,7 @@ import pytest
 from mien.console import console
 from mien.data.manifest import Manifest
 from mien.faces.report import show as show_prepared
+from mien.scoring.scores import Scores
 from mien.scoring.values import VALUE_METRICS
 from mien.timeline import Outcome
 from mien.train.log import RunLog
@@ -47,14 +48,12 @@ def test_what_was_predicted(capsys: pytest.CaptureFixture[str]):
 
 def test_a_score(capsys: pytest.CaptureFixture[str]):
     values = {m: 0.5 for m in VALUE_METRICS} | {f"{m}_95": [0.4, 0.6] for m in VALUE_METRICS}
-    show_evaluation(
-        values
-        | {
-            "kind": "dimensional", "per": "clip", "contract_mismatch": "", "num_videos": 2, "target": "[b]",
-            "split": "split=test", "resampled": "videos", "per_target": {"[/x]": values}, "left_out": {}, "audit": "[/]",
-            "failed": [{"item": HOSTILE, "reason": ""}],
-        }
-    )  # fmt: skip
+    record = values | {
+        "kind": "dimensional", "per": "clip", "contract_mismatch": "", "num_videos": 2, "target": "[b]",
+        "split": "split=test", "resampled": "videos", "per_target": {"[/x]": values}, "left_out": {}, "audit": "[/]",
+        "failed": [{"item": HOSTILE, "reason": ""}],
+    }  # fmt: skip
+    show_evaluation(Scores(record))
     said = capsys.readouterr().out
     for text in ("[b], split=test", "[/x]", f": {HOSTILE}", "audit: [/]"):
         assert text in said

@@ -1,6 +1,10 @@
-"""Whether a model may be used on crops that were prepared in some way (design: crop contract)."""
+"""Whether crops that were prepared in some way serve a model (design: crop contract): one that is used, one that is fine-tuned
+and one that is pre-trained."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
@@ -24,11 +28,12 @@ def mismatch(spec: LabelSpec, data: CropContract, stand_in: bool = False) -> str
         pairs = [(k, getattr(model.geometry, k), getattr(data.geometry, k)) for k in vars(model.geometry)]
         parts = [f"{k} {a!r} against {b!r}" for k, a, b in pairs if a != b]
         return f"crop geometry differs, the model's against the data's: {', '.join(parts)}"
-    if data.store.size < spec.clip.size:
-        return f"crops are {data.store.size} px, the model needs {spec.clip.size} px"
-    if spec.clip.color and not data.store.color:
+    clip = spec.clip
+    if data.store.size < clip.size:
+        return f"crops are {data.store.size} px, the model needs {clip.size} px"
+    if clip.color and not data.store.color:
         return "crops are grey, the model needs colour"
-    wanted_s = spec.clip.step_s
+    wanted_s = clip.step_s
     if data.store.fps is not None and 1 / data.store.fps > wanted_s * RATE_TOLERANCE:
         return f"crops were kept at {data.store.fps:g} frames per second, the model samples {1 / wanted_s:g} (--fps)"
     return None
@@ -50,15 +55,35 @@ def check_contract(spec: LabelSpec, data: CropContract, allow_mismatch: bool = F
     return reason
 
 
-def check_store(shards: Shards, clip: ClipSpec) -> None:
+def check_finetuning(spec: LabelSpec, shards: Shards) -> None:
+    """Raises UserError for shards that a model of this spec cannot be trained on."""
+    reason, color = mismatch(spec, shards.contract), ", in colour" if spec.clip.color else ""
+    require(not reason, f"{shards.root}: {reason}; prepare it again with --size {spec.clip.size}{color}")
+
+
+def check_pretraining(clip: ClipSpec, shards: Shards) -> None:
     """Raises UserError for crops smaller than a method's clips, or grey ones for clips in colour."""
     store = shards.contract.store
     wanted = f"prepare again with --size {clip.size}" + (", in colour" if clip.color else "")
-    require(
-        store.size >= clip.size,
-        f"{shards.root} holds crops of {store.size} px, the recipe needs {clip.size}: {wanted}",
-    )
-    require(
-        store.color or not clip.color,
-        f"{shards.root} holds grey crops, the recipe needs colour: {wanted}; or train a grey encoder on them: {GREY_OPTIONS}",
-    )
+    held = f"{shards.root} holds crops of {store.size} px"
+    require(store.size >= clip.size, f"{held}, the recipe needs {clip.size}: {wanted}")
+    grey = f"{shards.root} holds grey crops, the recipe needs colour: {wanted}"
+    require(store.color or not clip.color, f"{grey}; or train a grey encoder on them: {GREY_OPTIONS}")
+
+
+def check_features(config: Any, seen: Sequence[CropContract], shards: Shards, allow_mismatch: bool) -> str | None:
+    """What differs between the crops that a model of any config has seen and these, where it may.
+
+    Raises:
+        UserError: the crops do not serve the model.
+    """
+    spec: LabelSpec | None = getattr(config, "spec", None)
+    if spec is not None:
+        return check_contract(spec, shards.contract, allow_mismatch)
+    check_pretraining(config.sees, shards)
+    return None if is_known(seen, shards) else f"pre-trained on crops {'; '.join(c.describe() for c in seen)}"
+
+
+def is_known(seen: Sequence[CropContract], shards: Shards) -> bool:
+    """Whether the pixels of these crops come from where those that a model has seen do; True where it does not say."""
+    return not seen or shards.contract.geometry.hash in {c.geometry.hash for c in seen}

@@ -103,7 +103,8 @@ class ClipLoader:
 class EvalLoader:
     """Every row and every view of it once, in order: ``for row: for view_idx``. A broken frame is an error.
 
-    Batches are those of `ClipLoader`, plus "view_idx" int64 [B]; the last may be smaller. With several ranks the items
+    Batches are those of `ClipLoader`, plus "view_idx" and "row" int64 [B] (the row that was asked for, where another stands in
+    for it); the last may be smaller. With several ranks the items
     are dealt in turn (rank r takes r, r + world, ...). Views may use any policy; what they draw depends on
     (seed, row, view_idx).
 
@@ -142,7 +143,8 @@ class EvalLoader:
         plans = [self.items[k : k + self.batch_size] for k in range(0, len(self.items), self.batch_size)]
         try:
             for plan, batch in zip(plans, self._batches.run(iter(plans)), strict=True):
-                yield batch | {"view_idx": torch.tensor([s.view_idx for s in plan])}
+                asked = {"view_idx": [s.view_idx for s in plan], "row": [s.index for s in plan]}
+                yield batch | {name: torch.tensor(values) for name, values in asked.items()}
         except FrameError as error:
             raise UserError(
                 f"{error}; numbers over the rest would not be comparable: prepare its video again"

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from mien.data import sampling
 from mien.data.audio import RATE
+from mien.data.manifest import Manifest
 from mien.data.sampling import Policy
+from mien.data.select import rates_differ
 from mien.data.shards import Clip
-from mien.transforms.clip import Augment
+from mien.transforms.clip import Augment, ClipSpec
 
 
 class Mask(Protocol):
@@ -144,3 +146,11 @@ class View:
     def apply(self, frames: Tensor, params: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
         """uint8 [B, T, H, W, C] to normalised float32 [B, C, T, size, size], or several of these by name."""
         return self.augment.apply(frames, params)
+
+
+def evaluation_view(clip: ClipSpec, augment: Transform, rows: Manifest, policy: Policy = "test") -> View:
+    """Clips of these rows as a model is evaluated on: by time where the rows' frame rates are not its own. A single frame has no
+    rate in a covering view."""
+    period_s = clip.frame_period_s if clip.num_frames > 1 or policy == "test" else None
+    by_time = period_s is not None and rates_differ(rows, 1 / period_s)
+    return View(clip.num_frames, clip.stride, policy, augment, frame_period_s=period_s if by_time else None)

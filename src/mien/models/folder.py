@@ -21,6 +21,7 @@ from mien.config import class_table, from_json, to_json
 from mien.contract import CropContract, Origin
 from mien.data.labels import LabelSpec
 from mien.errors import UserError, require
+from mien.faces.read import ClipReader
 from mien.methods.table import MethodConfig
 from mien.models.card import model_card
 from mien.models.encoder_only import EncoderOnlyConfig
@@ -74,12 +75,15 @@ class Model:
     hash: str
 
     def __call__(self, clip: Tensor) -> Any:
-        return self.module(clip)
+        """Raises UserError for a tensor that is no clip of this model."""
+        return self.module(self._checked(clip))
 
+    @torch.inference_mode()
     def features(self, clip: Tensor) -> Tensor:
         """What a head sees of normalised clips: ``[B, D]``, or ``[B, T, D]`` where the model sees each frame."""
-        return self._learner.features(clip)
+        return self._learner.features(self._checked(clip))
 
+    @torch.inference_mode()
     def predict(self, clip: Tensor) -> Tensor:
         """Probabilities or values of normalised clips: ``[B, K]``, or ``[B, T, K]`` per frame.
 
@@ -87,7 +91,26 @@ class Model:
             UserError: a pre-training model, which has none.
         """
         require(self.spec is not None, f"{self.path} is a pre-training model: fine-tune it first (mien finetune)")
-        return self._learner.predict(clip)
+        return self._learner.predict(self._checked(clip))
+
+    def _checked(self, clip: Tensor) -> Tensor:
+        """Raises UserError: another shape than the encoder takes."""
+        seen = self.config.sees
+        wanted = f"[clips, {seen.channels}, {seen.num_frames} frames, {seen.size}, {seen.size}]"
+        hint = f"received a tensor {list(clip.shape)}, wanted {wanted}, such as model.clip.read(video) gives"
+        require(clip.ndim == 5 and clip.shape[1] == seen.channels and clip.shape[3] == clip.shape[4], hint)
+        try:
+            self.config.encoder.check_clip(clip.shape[2], clip.shape[3])
+        except UserError as error:
+            raise UserError(f"{hint}: {error}") from None
+        return clip
+
+    @property
+    def clip(self) -> ClipReader:
+        """What the model sees of a face (`clip.spec`); ``model.clip.read("face.mp4")`` gives the clips as in training."""
+        spec, contracts = self.spec, self.provenance.contracts
+        contract = spec.contract if spec else contracts[-1] if contracts else CropContract()
+        return ClipReader(self.config.sees, contract, self._learner.plain_augment(), spec.views if spec else 2)
 
     @property
     def _learner(self) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor
 
 from mien import __version__
 from mien.config import to_json
-from mien.data.contract import check_contract, check_store
+from mien.data.contract import check_features
 from mien.data.dataset import ClipSet
 from mien.data.labels import LabelSpec
-from mien.data.loader import EvalLoader, prepare_batch
+from mien.data.loader import Batch
 from mien.data.manifest import Manifest
-from mien.data.select import rates_differ
 from mien.data.shards import Shards
-from mien.data.view import View
-from mien.errors import UserError, require
+from mien.data.view import View, evaluation_view
+from mien.errors import require
 from mien.models import Model
 from mien.rng import generator
+from mien.scoring.inference import Inference
 
 COLUMNS = ("clip_id", "source", "track", "subject", "split")
 VIEWS = 2  # of a pre-training model: the papers' number of test clips, as a classifier's default
@@ -33,58 +32,29 @@ MIN_CLIPS, MAX_CLASSES = 5, 20
 GREY = "0.8"
 
 
+def embed_rows(folder: Model, shards: Shards, rows: Manifest, how: Inference) -> tuple[np.ndarray, int]:
+    """Features float32 ``[n, D]`` per manifest row, the mean over its views, and how many views these are. Only the features
+    grow with the number of rows."""
+    view, num_views = view_of(folder, rows)
+    folder.module.eval().to(how.device)
+
+    def features(batch: Batch) -> np.ndarray:
+        found = folder.features(batch["clip"])
+        return (found if found.ndim == 2 else found.mean(dim=1)).float().cpu().numpy() / num_views
+
+    total: np.ndarray | None = None
+    for windows, found in how.over(ClipSet(shards, rows), {"clip": view}, features, num_views, strict=True):
+        total = np.zeros((len(rows), found.shape[1]), np.float32) if total is None else total
+        np.add.at(total, [w.row for w in windows], found)
+    assert total is not None, "a ClipSet has rows"
+    return total, num_views
+
+
 def view_of(folder: Model, rows: Manifest) -> tuple[View, int]:
     """How evaluation looks at clips of these rows, and at how many places of each."""
-    model: Any = folder.module
-    clip, views = folder.config.sees, folder.spec.views if folder.spec else VIEWS
-    period = clip.frame_period_s
-    by_time = period is not None and rates_differ(rows, 1 / period)
-    augment = model.plain_augment()
-    return View(clip.num_frames, clip.stride, "test", augment, frame_period_s=period if by_time else None), views
-
-
-def extractor(model: Any) -> Callable[[Tensor], Tensor]:
-    """Clips ``[B, C, T, H, W]`` to features ``[B, D]``: the learner's own, their mean over frames where it sees each."""
-
-    def call(clip: Tensor) -> Tensor:
-        features = model.features(clip)
-        return features if features.ndim == 2 else features.mean(dim=1)
-
-    return call
-
-
-def check_crops(folder: Model, shards: Shards, allow_mismatch: bool) -> str | None:
-    """What differs between the model's crops and these, where it may.
-
-    Raises:
-        UserError: the crops do not serve the model.
-    """
-    if hasattr(folder.module, "spec"):
-        return check_contract(folder.config.spec, shards.contract, allow_mismatch)
-    check_store(shards, folder.config.sees)
-    known = {c.geometry.hash for c in folder.provenance.contracts}
-    if not known or shards.contract.geometry.hash in known:
-        return None
-    return f"pre-trained on crops {'; '.join(c.describe() for c in folder.provenance.contracts)}"
-
-
-def embed_rows(
-    folder: Model, shards: Shards, rows: Manifest, batch_size: int, device: torch.device, workers: int = 2
-) -> np.ndarray:
-    """Features float32 ``[n, D]`` per manifest row, the mean over its views. Only they grow with the number of rows."""
-    view, num_views = view_of(folder, rows)
-    views, model = {"clip": view}, folder.module.eval().to(device)
-    features = extractor(model)
-    total: np.ndarray | None = None
-    loader = EvalLoader(ClipSet(shards, rows), views, batch_size, num_views=num_views, workers=workers)
-    with torch.inference_mode():
-        for batch in loader:
-            ready = prepare_batch(batch, views, device)
-            found = features(ready["clip"]).float().cpu().numpy() / num_views
-            total = np.zeros((len(rows), found.shape[1]), np.float32) if total is None else total
-            np.add.at(total, batch["index"].numpy(), found)
-    assert total is not None, "a ClipSet has rows"
-    return total
+    learner: Any = folder.module
+    views = folder.spec.views if folder.spec else VIEWS
+    return evaluation_view(folder.config.sees, learner.plain_augment(), rows), views
 
 
 def write_features(path: Path, rows: Manifest, features: np.ndarray, provenance: dict[str, Any]) -> None:
@@ -170,28 +140,37 @@ def embed(
     """
     require(picture_clips >= MIN_CLIPS, f"--picture-clips {picture_clips}: give {MIN_CLIPS} or more")
     require(batch_size >= 1, f"--batch-size {batch_size}: give 1 or more")
-    mismatch = check_crops(folder, shards, allow_mismatch)
-    rows = shards.manifest.ok()
-    if split is not None:
-        rows = rows.where(lambda r: r["split"] == split)
-    if not len(rows):
-        where = f" with split {split!r}" if split is not None else ""
-        raise UserError(f"{shards.root} holds no clip with a face{where}: look at manifest.parquet")
-    spec: LabelSpec | None = getattr(folder.config, "spec", None)
-    usual = spec.column if spec and spec.kind == "categorical" else spec.names[0] if spec else "label"
-    target = target or (usual if usual in rows.table.column_names else None)
+    mismatch = check_features(folder.config, folder.provenance.contracts, shards, allow_mismatch)
+    rows, spec = _rows(shards, split), folder.spec
+    target = target or _usual_target(spec, rows)
     values = rows.column(target) if target else [None] * len(rows)
-    features = embed_rows(folder, shards, rows, batch_size, device or torch.device("cpu"))
+    how = Inference(batch_size, device or torch.device("cpu"))
+    features, views = embed_rows(folder, shards, rows, how)
     provenance = {
         "mien": __version__, "model": str(folder.path), "checkpoint_hash": folder.hash, "data": str(shards.root),
         "data_hash": shards.hash, "contract": to_json(shards.contract), "contract_mismatch": mismatch,
         "training": to_json(folder.provenance), "kind": spec.kind if spec else "pre-training", "clips": len(rows),
-        "dim": features.shape[1], "views": view_of(folder, rows)[1], "target": target, "seed": seed,
+        "dim": features.shape[1], "views": views, "target": target, "seed": seed,
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     write_features(out / "features.parquet", rows, features, provenance)
     picture(out / "tsne.png", features, values, provenance, picture_clips, seed)
     return provenance
+
+
+def _rows(shards: Shards, split: str | None) -> Manifest:
+    rows = shards.manifest.ok()
+    if split is not None:
+        rows = rows.where(lambda r: r["split"] == split)
+    where = f" with split {split!r}" if split is not None else ""
+    require(len(rows) > 0, f"{shards.root} holds no clip with a face{where}: look at manifest.parquet")
+    return rows
+
+
+def _usual_target(spec: LabelSpec | None, rows: Manifest) -> str | None:
+    """The classifier's label, a regressor's first target; None where the rows have no such column."""
+    usual = spec.column if spec and spec.classes else spec.names[0] if spec else "label"
+    return usual if usual in rows.table.column_names else None
 
 
 def picture(

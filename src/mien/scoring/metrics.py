@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from mien.rng import generator
 
@@ -23,36 +22,14 @@ CLASS_METRICS = {
 """Every metric of a classifier, and what is chosen in it."""
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The numbers of `CLASS_METRICS`, and those of single classes."""
-
-    uar: float
-    war: float
-    macro_f1: float
-    macro_f1_present: float
-    weighted_f1: float
-    recall: tuple[float, ...]
-    """Per class; NaN for a class without samples."""
-    f1: tuple[float, ...]
-    """Per class; 0 where it neither occurs nor is predicted."""
+def counts(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """``[K, K + 1]`` int64, rows are the truth; the last column is of clips without a prediction (class K)."""
+    found = np.zeros((num_classes, num_classes + 1), np.int64)
+    np.add.at(found, (truth, predicted), 1)
+    return found
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """``[K, K]`` counts, rows are the truth; a clip without a prediction (class K) is in none of them."""
-    return confusion_matrix(truth, predicted, labels=range(num_classes))
-
-
-def scores(matrix: np.ndarray) -> Scores:
-    """From counts ``[K, K]`` or ``[K, K + 1]`` (rows: truth; last column: no prediction) with at least one sample."""
-    if matrix.shape[0] == matrix.shape[1]:
-        matrix = np.pad(matrix, ((0, 0), (0, 1)))
-    recall, f1 = _per_class(matrix)
-    values = {name: float(value) for name, value in rates(matrix).items()}
-    return Scores(**values, recall=tuple(recall.tolist()), f1=tuple(f1.tolist()))
-
-
-def _per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Recall and F1 ``[..., K]`` of counts ``[..., K, K + 1]``."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
     support, predicted = counts.sum(-1), counts[..., :-1].sum(-2)
@@ -63,7 +40,7 @@ def _per_class(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def rates(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Each of `CLASS_METRICS` ``[...]`` of counts ``[..., K, K + 1]``; a clip without a prediction is wrong in all of them."""
-    recall, f1 = _per_class(counts)
+    recall, f1 = per_class(counts)
     support = counts.sum(-1).astype(np.float64)
     present = support + counts[..., :-1].sum(-2) > 0
     hits = np.diagonal(counts, axis1=-2, axis2=-1).sum(-1)

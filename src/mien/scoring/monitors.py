@@ -1,4 +1,4 @@
-"""Collapse monitors of contrastive pre-training: numbers in the log, and one warning."""
+"""What is looked at while a model pre-trains: its loss on clips that it does not train on, and whether its features collapse."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor, nn
 
 from mien.console import console
 from mien.data.dataset import ClipSet
-from mien.data.loader import EvalLoader, prepare_batch
+from mien.data.loader import Batch
 from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.data.view import View
 from mien.methods.siamese import Siamese
 from mien.rng import generator
 from mien.scoring.collapse import chance, effective_rank, knn_accuracy, relative_std
+from mien.scoring.inference import Inference
 
 MOST_CLIPS, FEWEST_CLIPS = 512, 8
 LABEL = "label"
@@ -24,50 +25,71 @@ LABEL = "label"
 # directions cannot tell more than one thing.
 LOW_SPREAD, LOW_RANK = 0.1, 2.0
 
+Look = Callable[[nn.Module], dict[str, float]]
+"""Numbers for the log, of a learner in evaluation mode."""
 
-def monitor(
-    learner: Any,
-    shards: Sequence[Shards],
-    rows: Sequence[Manifest],
-    batch_size: int,
-    device: torch.device,
-    speaks: bool = True,
-) -> Callable[[Any], dict[str, float]] | None:
+
+def held_out_loss(learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], how: Inference) -> Look | None:
+    """The learner's numbers on held-out clips; for masked autoencoders also those of predicting zeros. None without any."""
+    if not sum(map(len, rows)):
+        return None
+    clips, views = ClipSet(shards, _some(rows, "held out clips")), learner.held_out_views()
+
+    def look(module: Any) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        for windows, out in how.over(clips, views, module):
+            for name, value in out.items():
+                sums[name] = sums.get(name, 0.0) + len(windows) * float(value)
+        means = {f"held_out_{name}": value / len(clips) for name, value in sums.items()}
+        if zero := means.get("held_out_zero_loss"):
+            means["held_out_ratio"] = means["held_out_loss"] / zero
+        return means
+
+    return look
+
+
+def collapse_monitor(
+    learner: Any, shards: Sequence[Shards], rows: Sequence[Manifest], how: Inference, say: bool = True
+) -> Look | None:
     """Looks at features of clips without augmentation: ``feature_std`` and ``projection_std`` (relative to 1 / sqrt(D)),
     ``effective_rank``, and with labels ``knn_accuracy`` beside ``knn_chance``, people kept apart.
 
     None for methods of one view, and where there are too few clips.
+
+    Args:
+        say: print a warning where features have collapsed; one process of several does.
     """
     if not isinstance(learner, Siamese) or sum(map(len, rows)) < FEWEST_CLIPS:
         return None
-    chosen = _some(rows)
-    used = [(s, m) for s, m in zip(shards, chosen, strict=True) if len(m)]
-    seen = learner.config.clip
-    views = {"clip": View(seen.num_frames, seen.stride, "test", learner.plain_augment())}
-    loader = EvalLoader(ClipSet([s for s, _ in used], [m for _, m in used]), views, batch_size, strict=False)
-    labels, people = _labels([row for _, m in used for row in m.rows()])
+    seen, chosen = learner.config.clip, _some(rows, "monitored clips")
+    view = View(seen.num_frames, seen.stride, "test", learner.plain_augment())
+    clips, views = ClipSet(shards, chosen), {"clip": view}
+    labels, people = _labels([row for m in chosen for row in m.rows()])
     last: list[float] = []
     reasons: list[str | None] = []
 
-    def call(module: Any) -> dict[str, float]:
-        features, projections = [], []
-        with torch.inference_mode():
-            for batch in loader:
-                clip = prepare_batch(batch, views, device)["clip"]
-                features.append(module.features(clip).float().cpu().numpy())
-                projections.append(module.projections(clip).float().cpu().numpy())
-        values = scores(np.concatenate(features), np.concatenate(projections), labels, people)
+    def look(module: Any) -> dict[str, float]:
+        def both(batch: Batch) -> list[np.ndarray]:
+            return [_numbers(module.features(batch["clip"])), _numbers(module.projections(batch["clip"]))]
+
+        parts = [found for _, found in how.over(clips, views, both)]
+        features, projections = (np.concatenate(part) for part in zip(*parts, strict=True))
+        values = scores(features, projections, labels, people)
         weights = [p.detach().double().sum().item() for p in module.parameters()]
         if weights == last:  # the final ones may be looked at twice
             return values
         last[:] = weights
         reasons.append(collapsed(values))
         # Networks start with features that hardly differ: only the second look in a row that finds so counts.
-        if speaks and _second(reasons):
+        if say and _second(reasons):
             console(errors=True).print(f"warning: {reasons[-1]}", soft_wrap=True)
         return values
 
-    return call
+    return look
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    return values.float().cpu().numpy()
 
 
 def _second(reasons: Sequence[str | None]) -> bool:
@@ -79,7 +101,7 @@ def _second(reasons: Sequence[str | None]) -> bool:
 def scores(
     features: np.ndarray, projections: np.ndarray, labels: Sequence[str | None], people: Sequence[str | None]
 ) -> dict[str, float]:
-    """The numbers of `monitor` for features [n, D] and projections [n, P]; clips without a label are not asked for one."""
+    """The numbers of `collapse_monitor` for features [n, D] and projections [n, P]; only clips with a label vote."""
     values = {
         "feature_std": relative_std(features),
         "projection_std": relative_std(projections),
@@ -112,9 +134,9 @@ def collapsed(values: dict[str, float]) -> str | None:
     )
 
 
-def _some(rows: Sequence[Manifest]) -> list[Manifest]:
+def _some(rows: Sequence[Manifest], purpose: str) -> list[Manifest]:
     """At most `MOST_CLIPS` rows, each folder by its share, picked without a seed so that runs compare."""
-    count, rng = sum(map(len, rows)), generator("monitored clips", 0)
+    count, rng = sum(map(len, rows)), generator(purpose, 0)
     shares = [min(len(m), max(1, MOST_CLIPS * len(m) // count)) for m in rows]
     return [m.take(sorted(rng.permutation(len(m))[:n])) if len(m) else m for m, n in zip(rows, shares, strict=True)]
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mien.errors import UserError
 from mien.scoring import published
 from mien.scoring.published import Row
 
 LAST = "the last epoch; the test list also served as validation list, but nothing reported was chosen by it (official.md 4.4)"
-PERCENT = frozenset({"uar", "war", "macro_f1", "macro_f1_present", "weighted_f1"})
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class Protocol:
     independent: str = ""
     digits: int = 2
     recipe: str = "classify"
+
+    @property
+    def classes(self) -> bool:
+        """It is of classifiers."""
+        return self.kind == "categorical"
 
     def fold_name(self, column: str) -> str:
         return column if column.startswith("fold_") else "fold_1"
@@ -126,11 +130,3 @@ def chosen_folds(protocol: Protocol, fold: str) -> tuple[str, ...]:
     if fold.isdigit() and 1 <= int(fold) <= len(protocol.folds):
         return (protocol.folds[int(fold) - 1],)
     raise UserError(f"--fold {fold}: {protocol.name} has folds 1 to {len(protocol.folds)}; or give all")
-
-
-def number_of(result: dict[str, Any], metric: str) -> float | None:
-    """A metric of a result by its name in `Protocol.metrics`; None where the result has none."""
-    name, _, target = metric.partition(":")
-    part = result.get("per_target", {}).get(target, {}) if target else result
-    value = part.get(name)
-    return None if value is None else float(value)

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import UserError, require
-from mien.scoring.protocols import PERCENT, Protocol, find_protocol, number_of
+from mien.scoring.metrics import CLASS_METRICS
+from mien.scoring.protocols import Protocol, find_protocol
+from mien.scoring.scores import number_of
+from mien.scoring.table import KINDS
 
 TITLES = {
     "uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "macro_f1_present": "macro F1 (present)", "weighted_f1": "weighted F1",
     "ccc": "CCC", "ccc_biased": "CCC (biased)", "pcc": "PCC", "mae": "MAE", "one_minus_mae": "1 - MAE", "rmse": "RMSE",
 }  # fmt: skip
-WHAT = {"categorical": "classes", "dimensional": "targets", "traits": "traits"}
-MATRIX_METRICS = {"categorical": ("uar", "war"), "dimensional": ("ccc",), "traits": ("ccc",)}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def number(value: float | None, metric: str, digits: int) -> str:
     """As the papers print it: percent without sign, or a fraction; a dash for none."""
     if value is None or value != value:
         return "-"
-    return f"{100 * value:.{digits}f}" if metric.partition(":")[0] in PERCENT else f"{value:.{digits}f}"
+    return f"{100 * value:.{digits}f}" if metric.partition(":")[0] in CLASS_METRICS else f"{value:.{digits}f}"
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def protocol_table(protocol: Protocol, results: Sequence[Path]) -> Table:
 
 def _printed(value: float | None, metric: str, protocol: Protocol) -> str:
     """Published percentages are percentages already."""
-    return "-" if value is None else f"{value:.{2 if metric.partition(':')[0] in PERCENT else protocol.digits}f}"
+    return "-" if value is None else f"{value:.{2 if metric.partition(':')[0] in CLASS_METRICS else protocol.digits}f}"
 
 
 def _ours(protocol: Protocol, path: Path) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -159,7 +160,7 @@ def _ours(protocol: Protocol, path: Path) -> tuple[list[tuple[str, ...]], list[s
 
 def _filled(protocol: Protocol, column: dict[str, Any]) -> str:
     """What became of annotated frames without a face, where classes of frames are scored."""
-    if protocol.per != "frame" or protocol.kind != "categorical":
+    if KINDS[protocol.kind].units[protocol.per] != "frames":
         return ""
     count = column["pooled"].get("num_filled", 0)
     if not count:
@@ -206,7 +207,7 @@ def matrix(results: Sequence[Path], metric: str | None = None) -> Table:
     require(all("provenance" in r for r in found), "the matrix is of evaluations: give results of mien evaluate")
     kinds = {r["kind"] for r in found}
     require(len(kinds) == 1, f"results of different kinds: {', '.join(sorted(kinds))}")
-    names = (metric,) if metric else MATRIX_METRICS[kinds.pop()]
+    names = (metric,) if metric else KINDS[kinds.pop()].headline
     cells: dict[tuple[str, str], dict[str, Any]] = {}
     for r in found:
         key = (r["trained_on"] or Path(r["provenance"]["model"]).parent.name, r["corpus"])
@@ -218,7 +219,8 @@ def matrix(results: Sequence[Path], metric: str | None = None) -> Table:
         texts = [" / ".join(_of(cells.get((model, test)), m) for m in names) for test in tests]
         rows.append((model, *(t if t.strip("- /") else "-" for t in texts)))
     classes = [
-        f"{m} on {t}: {len(r['names'])} {WHAT[r['kind']]}, {r['num_videos']} videos" for (m, t), r in cells.items()
+        f"{m} on {t}: {len(r['names'])} {KINDS[r['kind']].what}, {r['num_videos']} videos"
+        for (m, t), r in cells.items()
     ]
     title = f"{' / '.join(map(title_of, names))}, rows: trained on, columns: tested on"
     return Table(title, ("trained on", *tests), tuple(rows), tuple(classes))
@@ -228,7 +230,7 @@ def _of(result: dict[str, Any] | None, metric: str) -> str:
     value = number_of(result, metric) if result else None
     if result is not None and value is None:
         raise UserError(f"{result['file']} has no metric {metric}")
-    return number(value, metric, 2 if metric.partition(":")[0] in PERCENT else 3)
+    return number(value, metric, 2 if metric.partition(":")[0] in CLASS_METRICS else 3)
 
 
 def plain(path: Path) -> str:
@@ -248,7 +250,7 @@ def plain(path: Path) -> str:
             lines.append(f"  {title_of(m)}: {_cell(protocol, column, m)}, 95 % {low} to {high}")
         if "pooled" in column and (note := _filled(protocol, column)):
             lines.append(f"  {note}")
-        unit = "frames" if protocol.per == "frame" and protocol.kind == "categorical" else "videos"
+        unit = KINDS[protocol.kind].units[protocol.per]
         for f in column.get("folds", ()):
             lines.append(f"  {f['fold']}: {f['num_videos']} {unit}, {f['num_failed']} failed; audit: {f['audit']}")
     return "\n".join(lines)

@@ -176,6 +176,8 @@ class ClipTask(nn.Module):
 
     undecayed = frozenset({"encoder.region_tokens"})
     """Weights without weight decay, besides 1-D ones (official.md 4.1)."""
+    whole_tracks = False
+    """It sees clips; one that carries a state has `predict_track`."""
 
     def __init__(self, config: ClipTaskConfig, num_outputs: int):
         super().__init__()

@@ -183,6 +183,8 @@ class SequenceTask(nn.Module):
     """``model(clip [B, C, T, H, W], normalised)`` returns numbers ``[B, T, K]``; ``model({"clip":, "values":})`` the loss."""
 
     undecayed: frozenset[str] = frozenset()
+    whole_tracks = True
+    """Predictions are those of `predict_track`."""
 
     def __init__(self, config: SequenceConfig):
         super().__init__()

@@ -25,7 +25,8 @@ from mien.data.video import VideoError, read_frames
 from mien.errors import UserError
 from mien.faces.faces import FaceSample
 from mien.timeline import page
-from mien.timeline.charts import COLORS
+from mien.timeline.charts import OTHER
+from mien.timeline.charts_classes import palette_of
 from mien.timeline.frames import Progress
 from mien.timeline.options import Run, subject_of
 from mien.timeline.table import model_columns
@@ -35,6 +36,7 @@ MIN_SIDE, MAX_SIDE = 640, 1280
 MAX_TARGETS = 4
 TIME_BASE = Fraction(1, 90_000)
 INK, BEHIND, SOFT = (255, 255, 255), (20, 22, 25), (200, 200, 200)
+PLAIN = "#ffffff"
 _RECORD = struct.Struct("<qi4f")
 
 Box = tuple[int, tuple[float, float, float, float]]
@@ -106,6 +108,7 @@ class Painter:
 
     def __init__(self, run: Run, size: tuple[int, int]):
         self._models, self._columns = run.models, model_columns(run.models)
+        self._palettes = {n: palette_of(run, n) for n, s in run.models.items() if s.classes}
         longer = max(size)
         scale = min(max(longer, MIN_SIDE), MAX_SIDE) / longer
         self._width, self._height = (max(2, round(s * scale / 2) * 2) for s in size)
@@ -123,11 +126,20 @@ class Painter:
         draw = ImageDraw.Draw(canvas)
         for track, box in boxes:
             words = [f"track {track}", *self._words(rows[track])] if track in rows else [f"track {track}"]
-            self._face(draw, box, words, COLORS[track % len(COLORS)])
+            self._face(draw, box, words, self._color(rows.get(track)))
         draw.text(
             (8, self._height + 6), "\n".join(self._caption), SOFT, self._font, spacing=self._line_px - self._font.size
         )
         return canvas
+
+    def _color(self, row: dict[str, Any] | None) -> str:
+        """That of the top class in the report, of the first model that has classes; else plain."""
+        name = next(iter(self._palettes), None)
+        if row is None or name is None:
+            return PLAIN
+        label = self._columns[name].label
+        assert label is not None, "a model of classes"
+        return self._palettes[name].get(row[label], OTHER)
 
     def _words(self, row: dict[str, Any]) -> list[str]:
         found = []

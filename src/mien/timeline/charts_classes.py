@@ -31,7 +31,7 @@ CLEAR = 1.25  # times chance; ours, by judgement
 
 def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) -> Drawing:
     """One track as a classifier sees it; `group` is the id of the chart and of the buttons that mark moments on it."""
-    palette, target = _palette(run, model), run.models[model].column
+    palette, target = palette_of(run, model), run.models[model].column
     series = series_of_rows(run, model, rows, edge=0.0)
     chart = _chart(run, track, model, series, palette) | {"id": group, "group": group}
     legend = "".join(
@@ -56,7 +56,7 @@ def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) 
     return Drawing(html, [chart])
 
 
-def _palette(run: Run, model: str) -> dict[str, str]:
+def palette_of(run: Run, model: str) -> dict[str, str]:
     """Colours of the classes drawn by themselves, the same for every person; the others share one grey."""
     names = run.models[model].names
     total = np.sum([t.sums[model] for t in run.tracks.values()], axis=0)

@@ -58,17 +58,15 @@ def work(name: str, options: Benchmark, experiment: Experiment) -> Path:
         UserError: no such protocol, a recipe of another kind, shards of another corpus, what `mien finetune` refuses.
     """
     from mien.config import write_json
-    from mien.data.select import in_split
     from mien.data.shards import Shards
-    from mien.scoring.folds import check_annotated, summary
+    from mien.scoring.folds import check_test_part, summary
     from mien.scoring.protocols import chosen_folds, find_protocol
     from mien.train.distributed import is_main
 
     protocol, shards = find_protocol(name), Shards.of(options.data)
     experiment, columns = fitting(experiment, protocol, shards), chosen_folds(protocol, options.fold)
     for column in columns:  # all of them before the first is trained
-        rows = in_split(shards.manifest, protocol.test, column)
-        check_annotated(rows, shards, protocol, f"{column}={protocol.test}")
+        check_test_part(protocol, shards, column)
     experiment, start = begun(options, experiment)
     for column in columns:
         _fold(options, experiment, start, shards, protocol, column)
@@ -89,8 +87,8 @@ def fitting(experiment: Experiment, protocol: Protocol, shards: Shards) -> Exper
     from mien.errors import require
 
     spec, title = experiment.task.spec, f"protocol {protocol.name}"
-    wanted = "a classifier" if protocol.kind == "categorical" else "a regression"
-    require(spec.classes == (protocol.kind == "categorical"), f"{title} is {wanted}: take such a recipe")
+    wanted = "a classifier" if protocol.classes else "a regression"
+    require(spec.classes == protocol.classes, f"{title} is {wanted}: take such a recipe")
     require(protocol.per == "frame" or spec.per == "clip", f"{title} is of clips: take a recipe of clips")
     require(asks_for(spec, protocol.targets), f"{title} sets --target: leave it out")
     record = read_record(shards.root)
@@ -103,12 +101,12 @@ def _fold(
     options: Benchmark, experiment: Experiment, start: Model | None, shards: Shards, protocol: Protocol, column: str
 ) -> None:
     """Both columns of one fold."""
-    from mien.scoring.folds import COLUMNS, has_validation, score_once
+    from mien.scoring.folds import COLUMNS, evaluation_of, has_validation, score_once
     from mien.scoring.options import Scoring
     from mien.train.distributed import is_main, pick_device
 
     place = options.out / protocol.fold_name(column)
-    one = options.single_run or has_validation(shards, protocol, column)
+    one = options.single_run or has_validation(protocol, shards, column)
     for kind in COLUMNS:
         model = _trained(options, experiment, start, shards, protocol, column, kind, place, one)
         # the paper column leaves frames without a face out, as the publication did
@@ -117,7 +115,9 @@ def _fold(
             fill=kind == "strict",
         )  # fmt: skip
         if is_main():
-            score_once(model, shards, place / f"{kind}-evaluation", scoring, pick_device(options.device))
+            score_once(
+                model, shards, evaluation_of(options.out, protocol, column, kind), scoring, pick_device(options.device)
+            )
 
 
 def _trained(

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     args = tyro.cli(Embed, args=argv, prog="mien embed")
     from mien.data.shards import Shards
     from mien.models import load
-    from mien.recipes.embed import embed
+    from mien.scoring.features import embed
     from mien.train.distributed import pick_device
 
     result = embed(

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mien.scoring.kind import Kind
+    from mien.scoring.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -80,52 +86,49 @@ def main(argv: list[str]) -> int:
         args.allow_contract_mismatch, args.seed,
     )  # fmt: skip
     out = args.out or folder.path / "evaluation"
-    result = evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device), table)
-    show(result, metrics)
+    show(evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device), table), metrics)
     print(f"{out / 'evaluation.json'} and predictions beside it")
     return 0
 
 
-def show(result: dict[str, Any], metrics: tuple[str, ...] = ()) -> None:
+def show(scores: Scores, metrics: tuple[str, ...] = ()) -> None:
     """Prints the numbers as a table, `metrics` first."""
-    from rich.table import Table
-
     from mien.console import console
-    from mien.scoring.metrics import CLASS_METRICS
-    from mien.scoring.values import VALUE_METRICS
+    from mien.scoring.table import KINDS
 
-    classes = result["kind"] == "categorical"
-    note = f" (CONTRACT MISMATCH: {result['contract_mismatch']})" if result["contract_mismatch"] else ""
-    unit = "frames" if classes and result["per"] == "frame" else "videos"
-    table = Table(title=f"{result['target']}, {result['split']}, {result['num_videos']} {unit}{note}")
-    for column in ("metric", "value", f"95 % interval over {result['resampled']}"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
-    names = CLASS_METRICS if classes else VALUE_METRICS
-    first = [m.partition(":")[0] for m in metrics]
-    for name in dict.fromkeys([*(m for m in first if m in names), *names]):
-        table.add_row(name, *_cells(result[name], result[f"{name}_95"], classes))
-        for target, values in ({} if classes else result["per_target"]).items():
-            table.add_row(f"  {target}", *_cells(values[name], values[f"{name}_95"], False))
-    for target, value in result.get("per_video", {}).get("ccc", {}).items():
-        table.add_row(f"  {target}: ccc, mean of videos", "none" if value is None else f"{value:.4f}", "")
-    for name, recall in (result["recall"] if classes else {}).items():
-        table.add_row(f"recall {name}", "none in split" if recall is None else f"{100 * recall:.2f} %", "")
-    console().print(table)
-    if classes:
+    result, kind = scores.record, KINDS[scores.record["kind"]]
+    console().print(_numbers(result, kind, metrics))
+    if "confusion" in result:
         console().print(_confusion(result))
     if filled := result.get("num_filled"):
         print(f"{filled} annotated frames have no face and got the prediction before them")
     for name, count in result["left_out"].items():
         print(f"left out by the label map: {count} clips of {name}")
     if failed := result["failed"]:
-        counted = "as errors" if classes else "with the middle of the range"
-        if classes and result["per"] == "frame":
-            counted = "as class Other where the model has it" if result["num_filled"] else "not at all"
-        if not classes and result["per"] == "frame":
-            counted = "not at all where no frame is stored: their annotation is not in the shards"
+        counted = kind.missed["filled" if filled else result["per"]]
         shown = ", ".join(f["item"] for f in failed[:5]) + (", ..." if len(failed) > 5 else "")
         print(f"{len(failed)} could not be predicted, counted {counted}: {shown}")
     print(f"audit: {result['audit']}")
+
+
+def _numbers(result: dict[str, Any], kind: Kind, metrics: tuple[str, ...]) -> Table:
+    from rich.table import Table
+
+    note = f" (CONTRACT MISMATCH: {result['contract_mismatch']})" if result["contract_mismatch"] else ""
+    unit = kind.units[result["per"]]
+    table = Table(title=f"{result['target']}, {result['split']}, {result['num_videos']} {unit}{note}")
+    for column in ("metric", "value", f"95 % interval over {result['resampled']}"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    first = [m.partition(":")[0] for m in metrics]
+    for name in dict.fromkeys([*(m for m in first if m in kind.metrics), *kind.metrics]):
+        table.add_row(name, *_cells(result[name], result[f"{name}_95"], kind.percent))
+        for target, values in result.get("per_target", {}).items():
+            table.add_row(f"  {target}", *_cells(values[name], values[f"{name}_95"], kind.percent))
+    for target, value in result.get("per_video", {}).get("ccc", {}).items():
+        table.add_row(f"  {target}: ccc, mean of videos", "none" if value is None else f"{value:.4f}", "")
+    for name, recall in result.get("recall", {}).items():
+        table.add_row(f"recall {name}", "none in split" if recall is None else f"{100 * recall:.2f} %", "")
+    return table
 
 
 def _cells(value: float, interval: list[float | None], percent: bool) -> tuple[str, str]:
@@ -137,7 +140,7 @@ def _cells(value: float, interval: list[float | None], percent: bool) -> tuple[s
     return f"{value:.4f}", f"{low:.4f} to {high:.4f}"
 
 
-def _confusion(result: dict[str, Any]) -> Any:
+def _confusion(result: dict[str, Any]) -> Table:
     from rich.table import Table
 
     matrix = Table(title="confusion (rows: annotated)")

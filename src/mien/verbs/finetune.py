@@ -106,12 +106,11 @@ def plan_of(
         UserError: shards that cannot serve the model, labels it cannot learn.
     """
     from mien.corpora.record import classes_of, read_record
-    from mien.data.contract import mismatch
+    from mien.data.contract import check_finetuning
     from mien.data.labels import refuse_personality
     from mien.data.parts import Validation, labelled_rows
-    from mien.errors import require
     from mien.learner import TrainingData, with_period
-    from mien.scoring.selection import chosen_by
+    from mien.scoring.table import KINDS
     from mien.train.run import Plan, origin_after
 
     validate, record, learner = validate or Validation(), read_record(shards.root), experiment.task
@@ -119,10 +118,7 @@ def plan_of(
     train, validation = labelled_rows(shards, spec, rows, seed, validate)
     data = TrainingData((shards,), (train,), seed, origin_after(start, [train]), classes_of(record, spec.column))
     learner.sees.check(learner.encoder)
-    wanted = replace(spec, clip=with_period(spec.clip, data), contract=shards.contract)
-    way_out = f"prepare it again with --size {spec.clip.size}{', in colour' if spec.clip.color else ''}"
-    reason = mismatch(wanted, shards.contract)
-    require(not reason, f"{shards.root}: {reason}; {way_out}")
+    check_finetuning(replace(spec, clip=with_period(spec.clip, data), contract=shards.contract), shards)
     learner = learner.fitted(data)
     refuse_personality("--target", learner.spec, options.allow_personality)
     if validation:
@@ -131,7 +127,7 @@ def plan_of(
     best = validation is not None
     return Plan(
         replace(experiment, learner=learner), data, facts_of(data, rows, start, record, validate), start,
-        looks=Looks(shards, validation), keep_best=chosen_by(learner.spec) if best else None,
+        looks=Looks(shards, validation), keep_best=KINDS[learner.spec.kind].chosen_by(learner.spec) if best else None,
         keep_last=validate.keep_last, split=rows.split_column,
     )  # fmt: skip
 
@@ -155,17 +151,21 @@ class Looks:
     rows: Manifest | None
 
     def __call__(self, learner: Any, where: Any, batch_size: int) -> list[Any]:
-        from mien.scoring.selection import validation_scores
+        from mien.scoring.inference import Inference
+        from mien.scoring.table import KINDS
 
-        return [validation_scores(self.shards, self.rows, batch_size, where.device)] if self.rows else []
+        how, rows = Inference(batch_size, where.device), self.rows
+        kind = KINDS[learner.spec.kind]
+        return [lambda model: kind.validate(model, self.shards, rows, how)] if rows else []
 
 
 def say_contracts(start: Model | None, shards: Shards) -> None:
     """Fine-tuning across crop geometries is allowed; it is said, and recorded in the model."""
     from mien.console import console
+    from mien.data.contract import is_known
 
     before = start.provenance.contracts if start else ()
-    if before and shards.contract.geometry.hash not in {c.geometry.hash for c in before}:
+    if not is_known(before, shards):
         crops = ", ".join(c.describe() for c in before)
         note = f"note: pre-trained on crops {crops}; fine-tuned on {shards.contract.describe()}"
         console(errors=True).print(note, soft_wrap=True)

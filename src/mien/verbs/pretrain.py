@@ -57,7 +57,7 @@ def work(options: Pretrain, experiment: Experiment) -> Model:
 
 
 def plan(options: Pretrain, experiment: Experiment) -> Plan:
-    from mien.data.contract import check_store
+    from mien.data.contract import check_pretraining
     from mien.data.parts import lengths, share_of, unlabelled
     from mien.data.shards import Shards
     from mien.learner import TrainingData
@@ -67,7 +67,7 @@ def plan(options: Pretrain, experiment: Experiment) -> Plan:
     shards = tuple(Shards.of(place) for place in options.data)
     learner, seed = experiment.method, experiment.train.seed
     for folder in shards:
-        check_store(folder, learner.sees)
+        check_pretraining(learner.sees, folder)
     start = load(options.init) if options.init else None
     whole = start is not None and goes_on(learner, start)
     learner = learner.continuing(start.config) if start and whole else learner
@@ -99,13 +99,13 @@ class Looks:
     held: Rows
 
     def __call__(self, learner: Any, where: Any, batch_size: int) -> list[Any]:
-        from mien.scoring.held_out import held_out_loss
-        from mien.scoring.monitors import FEWEST_CLIPS, monitor
+        from mien.scoring.inference import Inference
+        from mien.scoring.monitors import FEWEST_CLIPS, collapse_monitor, held_out_loss
 
-        shards, device = self.data.shards, where.device
+        shards, how = self.data.shards, Inference(batch_size, where.device)
         watched = self.held if sum(map(len, self.held)) >= FEWEST_CLIPS else self.data.rows
-        loss = held_out_loss(learner, shards, self.held, batch_size, device)
-        return [look for look in (loss, monitor(learner, shards, watched, batch_size, device, where.is_main)) if look]
+        loss = held_out_loss(learner, shards, self.held, how)
+        return [look for look in (loss, collapse_monitor(learner, shards, watched, how, where.is_main)) if look]
 
 
 VERB = RecipeVerb("pretrain", Pretrain, PRETRAIN, work, show_model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from mien.errors import UserError
-from mien.options import Arg, HelpWanted, from_keywords, help_text, nearest, parse
+from mien.options import Arg, HelpWanted, from_keywords, help_text, parse
 from mien.recipes import index, recipe
 from mien.verbs.main import say_once
 
@@ -107,6 +107,3 @@ class RecipeVerb:
 def show_model(model: Model) -> None:
     """Says where the model of a run is."""
     say_once(f"model: {model.path}")
-
-
-__all__ = ["RecipeVerb", "Training", "nearest", "show_model"]

@@ -27,15 +27,12 @@ class Table:
 def main(argv: list[str]) -> int:
     args = tyro.cli(Table, args=argv, prog="mien table")
     from mien.errors import require
-    from mien.scoring.metrics import CLASS_METRICS
     from mien.scoring.protocols import find_protocol
-    from mien.scoring.render import matrix, protocol_table
-    from mien.scoring.values import VALUE_METRICS
+    from mien.scoring.render import TITLES, matrix, protocol_table
 
     if args.protocol == "cross":
-        known = (*CLASS_METRICS, *VALUE_METRICS)
-        name = (args.metric or known[0]).partition(":")[0]
-        require(name in known, f"--metric {args.metric}: there are {', '.join(known)}")
+        known = args.metric is None or args.metric.partition(":")[0] in TITLES
+        require(known, f"--metric {args.metric}: there are {', '.join(TITLES)}")
         require(bool(args.results), "received no results: mien table cross RESULTS...")
         table = matrix(args.results, args.metric)
     else:

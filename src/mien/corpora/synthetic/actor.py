@@ -6,10 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.corpora.synthetic.motion import AUS
 from mien.rng import generator
 
 TRAITS: tuple[str, ...] = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
+AUS: tuple[str, ...] = (
+    "au01",  # inner brow raiser
+    "au02",  # outer brow raiser
+    "au04",  # brow lowerer
+    "au05",  # upper lid raiser
+    "au06",  # cheek raiser
+    "au07",  # lid tightener
+    "au09",  # nose wrinkler
+    "au10",  # upper lip raiser
+    "au12",  # lip corner puller
+    "au15",  # lip corner depressor
+    "au17",  # chin raiser
+    "au20",  # lip stretcher
+    "au23",  # lip tightener
+    "au25",  # lips part
+    "au26",  # jaw drop
+)
 HAIR_STYLES: tuple[str, ...] = ("shaved", "short", "parted", "fringe", "long", "curly")
 
 Color = tuple[float, float, float]

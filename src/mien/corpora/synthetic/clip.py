@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.corpora.synthetic import head, stage
-from mien.corpora.synthetic.actor import Actor, make_actor
+from mien.corpora.synthetic.actor import AUS, Actor, make_actor
 from mien.corpora.synthetic.features import draw_features
-from mien.corpora.synthetic.motion import AUS, Motion, perform
+from mien.corpora.synthetic.motion import Motion, perform
 from mien.corpora.synthetic.shapes import HEIGHT, WIDTH, Array
 from mien.corpora.synthetic.skin import Sheet, draw_sheet
 from mien.errors import UserError

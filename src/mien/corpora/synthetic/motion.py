@@ -8,35 +8,16 @@ distribution is unchanged by playing it backwards, so that only the envelope tel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.corpora.synthetic.actor import AUS, Actor
 from mien.rng import generator
-
-if TYPE_CHECKING:
-    from mien.corpora.synthetic.actor import Actor
 
 EXPRESSIONS: tuple[str, ...] = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
 DYNAMICS: tuple[str, ...] = ("opening", "closing", "fast_onset", "slow_onset")
-AUS: tuple[str, ...] = (
-    "au01",  # inner brow raiser
-    "au02",  # outer brow raiser
-    "au04",  # brow lowerer
-    "au05",  # upper lid raiser
-    "au06",  # cheek raiser
-    "au07",  # lid tightener
-    "au09",  # nose wrinkler
-    "au10",  # upper lip raiser
-    "au12",  # lip corner puller
-    "au15",  # lip corner depressor
-    "au17",  # chin raiser
-    "au20",  # lip stretcher
-    "au23",  # lip tightener
-    "au25",  # lips part
-    "au26",  # jaw drop
-)
 
 # Neutral clips carry their dynamics by parting the lips, so that stillness does not give the class away.
 _RECIPES: dict[str, dict[str, float]] = {

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.corpora.synthetic.motion import AUS, Motion
+from mien.corpora.synthetic.actor import AUS
+from mien.corpora.synthetic.motion import Motion
 from mien.rng import generator
 
 RATE = 16_000

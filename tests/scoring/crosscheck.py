@@ -1,15 +1,37 @@
-"""Our numbers against scikit-learn, scipy and torchmetrics, at every evaluation: ours come from counts and sums, which a
-bootstrap needs, theirs from the predictions."""
+"""Our numbers against scikit-learn, scipy and torchmetrics: ours come from counts and sums, which a bootstrap needs, theirs from
+the predictions."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mien.data.labels import LabelSpec
+from mien.scoring.scores import Scores
+from mien.scoring.table import KINDS
+
 TOLERANCE = 1e-6
+
+
+def check_evaluation(scores: Scores, out: Path, spec: LabelSpec) -> set[str]:
+    """Compares the metrics of an evaluation, as they come from its predictions in `out`; the names of those compared.
+
+    Raises:
+        AssertionError: one does not agree: a fault of ours.
+    """
+    found = KINDS[spec.kind].read(out / "predictions.parquet", scores.names)
+    if spec.kind == "categorical":
+        return set(check_classes(found.truth, found.likeliest, len(scores.names), scores.record))
+    outputs = np.where(np.isfinite(found.outputs), found.outputs, sum(spec.range or (0.0,)) / 2)
+    return {
+        metric
+        for k, name in enumerate(spec.names)
+        for metric in check_values(found.truth[:, k], outputs[:, k], scores.per_target[name])
+    }
 
 
 def check_classes(truth: np.ndarray, predicted: np.ndarray, num_classes: int, ours: dict[str, float]) -> dict[str, str]:

@@ -1,0 +1,109 @@
+"""The result of an evaluation: what ``evaluation.json`` holds, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mien.errors import UserError
+from mien.scoring.table import KINDS
+
+
+class NoSuchScore(UserError, AttributeError):
+    """A name that an evaluation does not hold. An AttributeError too, so that `hasattr` and `copy` work as usual."""
+
+
+@dataclass(frozen=True, repr=False)
+class Scores:
+    """``scores.uar``, ``scores["ccc:arousal"]``, ``scores.interval("uar")``, ``scores.confusion``.
+
+    Everything of the record can be asked for by its name, as an attribute or in brackets; a metric of one target is
+    "metric:target".
+
+    Raises:
+        UserError: it holds no such thing; says what is near.
+    """
+
+    record: dict[str, Any]
+    """What ``evaluation.json`` holds (docs/evaluate.md)."""
+
+    def __getitem__(self, name: str) -> Any:
+        part, key = _holder(self.record, name)
+        if key not in part:
+            raise NoSuchScore(self._unknown(name))
+        return part[key]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """95 %; NaN where there is a single unit, of which nothing can be resampled."""
+        part, name = _holder(self.record, metric)
+        if f"{name}_95" not in part:
+            raise NoSuchScore(self._unknown(metric))
+        low, high = (float("nan") if v is None else float(v) for v in part[f"{name}_95"])
+        return low, high
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric; of several targets their mean."""
+        return {name: self.record[name] for name in KINDS[self.record["kind"]].metrics}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes or targets."""
+        return tuple(self.record["names"])
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """int64 ``[K, K]`` counts of a classifier, rows are the truth; what could not be predicted is in none of them."""
+        return np.array(self["confusion"], np.int64)
+
+    @property
+    def recall(self) -> dict[str, float | None]:
+        """Of each class; None for a class that does not occur."""
+        return self["recall"]
+
+    @property
+    def per_target(self) -> dict[str, dict[str, Any]]:
+        """Metrics and intervals of each target of a regressor."""
+        return self["per_target"]
+
+    @property
+    def failed(self) -> list[dict[str, str]]:
+        """Item and reason of everything that could not be predicted."""
+        return self["failed"]
+
+    def __repr__(self) -> str:
+        r, kind = self.record, KINDS[self.record["kind"]]
+        head = f"{r['target']}, {r['split']}: {r['num_videos']} {kind.units[r['per']]}, {r['num_failed']} failed"
+        lines = [
+            f"  {m} {v:.4f} ({' to '.join(f'{x:.4f}' for x in self.interval(m))})" for m, v in self.metrics.items()
+        ]
+        return "\n".join([f"Scores of {head}", *lines])
+
+    def _unknown(self, name: str) -> str:
+        known = [*self.metrics, *self.record]
+        known += [f"{m}:{t}" for m in self.metrics for t in self.record.get("per_target", {})]
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"no score {name!r}; there are {', '.join(self.metrics)}{hint}"
+
+
+def _holder(record: Mapping[str, Any], metric: str) -> tuple[Mapping[str, Any], str]:
+    """Where in a record "metric" or "metric:target" stands, and under which key."""
+    name, _, target = metric.partition(":")
+    return (record.get("per_target", {}).get(target, {}) if target else record), name
+
+
+def number_of(record: Mapping[str, Any], metric: str) -> float | None:
+    """A metric of a record by its name in `Protocol.metrics`; None where the record has none."""
+    part, name = _holder(record, metric)
+    value = part.get(name)
+    return None if value is None else float(value)
