@@ -91,8 +91,8 @@ def test_features_of_a_classifier_are_what_its_head_sees(tmp_path: Path, shards:
 
 def test_features_of_a_pretraining_model_are_the_mean_of_its_tokens(tmp_path: Path, shards: Path):
     model, out = pretrained(tmp_path / "run", shards), tmp_path / "out"
-    arguments = ["--out", str(out), "--split", "test", "--target", "subject", "--device", "cpu"]
-    assert run(["embed", str(model), "--data", str(shards), *arguments]) == 0
+    arguments = ["--data", str(shards), "--out", str(out), "--split", "test", "--target", "subject", "--device", "cpu"]
+    assert run(["embed", str(model), *arguments]) == 0
     table = pq.read_table(out / "features.parquet")
     assert table["clip_id"].to_pylist() == ["clip9.mp4/0/0", "clip10.mp4/0/0", "clip11.mp4/0/0"]
     loaded: Any = load(model).module
