@@ -158,17 +158,16 @@ def jobs(table: Table) -> list[Any]:
 
 
 def draw_data(out: Path, workers: int) -> None:
-    from mien.contract import Store
     from mien.corpora.synthetic import SynthConfig, write_clips
-    from mien.faces.from_corpus import CorpusInput, plan_corpus, prepare_corpus
-    from mien.faces.options import PrepareConfig, contract_for
+    from mien.faces.from_corpus import plan_corpus, prepare_corpus
+    from mien.faces.options import PrepareOptions
 
     if (out / "shards" / "manifest.parquet").is_file():
         return
     print(f"drawing {CLIPS} talking clips of {SUBJECTS} people, finding their faces", flush=True)
     write_clips(out / "videos", SynthConfig(CLIPS, SUBJECTS, frames=CLIP_FRAMES, fps=FPS, sound=True), workers)
-    contract = contract_for("face", MARGIN, store=Store(size=SIZE, color=False, fps=FPS))
-    plan = plan_corpus(CorpusInput("synthetic", out / "videos", margin=MARGIN), PrepareConfig(contract))
+    wanted = PrepareOptions(margin=MARGIN, size=SIZE, grey=True, fps=FPS)
+    plan = plan_corpus("synthetic", out / "videos", wanted)
     prepare_corpus(plan, out / "shards", workers=workers)
 
 

@@ -224,9 +224,9 @@ def test_help_says_what_people_need(monkeypatch: pytest.MonkeyPatch):
         It is drawn with lines.
 
         the picture
-          OUT         Picture to write, as PNG. (must be given)
-          --size N    Side in pixels. (default 64)
-          --no-frame  A line around it. (on by default; this turns it off)
+          OUT          Picture to write, as PNG. (must be given)
+          --size N     Side in pixels. (default 64)
+          --no-frame   A line around it. (on by default; this turns it off)
 
         place
           --like NAME  A picture to follow. (must be given)

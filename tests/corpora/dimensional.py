@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.contract import Store
 from mien.corpora.synthetic import SynthConfig, draw_clip, write_video
 from mien.data.manifest import Manifest
 from mien.data.shards import Clip, Shards
-from mien.faces.from_corpus import CorpusInput, CorpusPlan, plan_corpus, prepare_corpus
-from mien.faces.options import PrepareConfig, contract_for
+from mien.faces.from_corpus import CorpusPlan, plan_corpus, prepare_corpus
+from mien.faces.options import PrepareOptions
 
 FPS = 25
 FRAMES = 16
@@ -69,8 +68,7 @@ def touch(root: Path, names: Iterable[str]) -> None:
 
 
 def planned(name: str, root: Path, *options: str) -> CorpusPlan:
-    config = PrepareConfig(contract_for(store=Store(size=96)))
-    return plan_corpus(CorpusInput(name, root, options), config)
+    return plan_corpus(name, root, PrepareOptions(size=96), options)
 
 
 def prepared(name: str, root: Path, out: Path, *options: str) -> tuple[Manifest, Shards]:

@@ -11,26 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mien.corpora.synthetic import (
-    AUS,
-    COMMENT,
-    DYNAMICS,
-    EXPRESSIONS,
-    TRAITS,
-    Placed,
-    SynthConfig,
-    clip_labels,
-    draw_clip,
-    draw_picture,
-    draw_scene,
-    envelope,
-    make_actor,
-    splits,
-    write_clips,
-)
+from mien.corpora.synthetic import Placed, SynthConfig, clip_labels, draw_clip, draw_picture, draw_scene, write_clips
 from mien.corpora.synthetic import clip as clip_module
+from mien.corpora.synthetic.actor import AUS, TRAITS, make_actor
 from mien.corpora.synthetic.head import Pose, _solve, project
-from mien.corpora.synthetic.motion import perform, schedule
+from mien.corpora.synthetic.motion import DYNAMICS, EXPRESSIONS, envelope, perform, schedule
+from mien.corpora.synthetic.write import COMMENT, splits
 from mien.errors import UserError
 from mien.faces.detect import CenterFace, iou
 from mien.verbs.synth import main

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.contract import Store
 from mien.corpora.synthetic import SynthConfig, clip_labels, speak, write_clips
 from mien.corpora.synthetic.voice import RATE
 from mien.data.audio import read_audio
@@ -16,8 +15,8 @@ from mien.data.dataset import ClipSet
 from mien.data.shards import Shards
 from mien.data.view import Hearing, Picked
 from mien.errors import UserError
-from mien.faces.from_corpus import CorpusInput, plan_corpus, prepare_corpus
-from mien.faces.options import PrepareConfig, contract_for
+from mien.faces.from_corpus import plan_corpus, prepare_corpus
+from mien.faces.options import PrepareOptions
 
 TALKING = SynthConfig(clips=6, subjects=6, frames=64, fps=25, size=64, sound=True)
 
@@ -63,8 +62,7 @@ def test_files_hold_the_sound_at_its_time(drawn):
 
 
 def test_prepared_clips_hold_sound_and_mouth_together(drawn, tmp_path):
-    config = PrepareConfig(contract_for("none", store=Store(size=64)))
-    planned = plan_corpus(CorpusInput("synthetic", drawn, (), "none", None, None), config)
+    planned = plan_corpus("synthetic", drawn, PrepareOptions(crop="none", size=64))
     prepare_corpus(planned, tmp_path / "out", 0, None)
     clips = ClipSet(Shards(tmp_path / "out"))
     hearing = Hearing(0.04, joined=False, centred=True)

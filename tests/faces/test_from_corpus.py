@@ -21,8 +21,8 @@ from mien.data.manifest import Manifest
 from mien.data.shards import Shards
 from mien.data.video import FrameReader, image_times
 from mien.faces.crop import cut
-from mien.faces.from_corpus import CorpusInput, config_of
-from mien.faces.options import PrepareConfig, contract_for
+from mien.faces.from_corpus import config_of
+from mien.faces.options import PrepareConfig, PrepareOptions, contract_for
 from mien.timeline.contract import shared_contract
 from mien.verbs.main import run
 from tests.corpora import trees
@@ -119,7 +119,7 @@ def test_ready_made_crops_carry_their_stand_in():
     listing = Listing(
         [Entry("a")], crop="none", stand_in=stand_in, image_times="number", first_number=0, image_fps=29.97
     )
-    config = config_of(listing, CorpusInput("x", Path()), PrepareConfig())
+    config = config_of(listing, PrepareOptions())
     assert (config.contract.geometry.crop, config.contract.verified, config.contract.stand_in) == (
         "none",
         False,
@@ -133,7 +133,7 @@ def test_ready_made_crops_carry_their_stand_in():
     raw = CropContract(stand_in, Store())
     assert mismatch(spec, raw, stand_in=True) is None
     assert "geometry differs" in (mismatch(spec, raw) or "")  # evaluation does not take one for the other unasked
-    again = config_of(listing, CorpusInput("x", Path(), crop="face"), PrepareConfig())
+    again = config_of(listing, PrepareOptions(crop="face"))
     assert (again.contract.verified, again.contract.stand_in) == (True, None)
 
 

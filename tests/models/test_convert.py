@@ -24,11 +24,11 @@ from mien.methods.masked import MaskedConfig
 from mien.models import load
 from mien.models.convert import config_and_weights, convert_official, official_state
 from mien.models.convert_file import read_state
-from mien.models.convert_options import CONVOLUTIONAL, LABELS, PUBLISHED, ConvertOptions
+from mien.models.convert_options import CONVOLUTIONAL, LABELS, PUBLISHED
 from mien.models.folder import Model, Provenance, save_model
+from mien.models.options import ConvertOptions, Labels, Name
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
-from mien.verbs.convert import Labels, Name
 from mien.verbs.main import run
 from tests.models import official_keys as official
 
@@ -40,7 +40,7 @@ def stand_in(shapes: official.Shapes) -> dict[str, Tensor]:
     return {k: torch.tensor(float(i)).expand(shape) for i, (k, shape) in enumerate(shapes.items())}
 
 
-def options(name: str = TINY, **others: Any) -> ConvertOptions:
+def options(name: Any = TINY, **others: Any) -> ConvertOptions:
     return ConvertOptions(name, **others)
 
 

@@ -18,8 +18,8 @@ from mien.errors import UserError
 from mien.methods.simsiam import SimSiamConfig
 from mien.models import load
 from mien.models.convert import config_and_weights
-from mien.models.convert_options import ConvertOptions
 from mien.models.folder import Provenance, save_model
+from mien.models.options import ConvertOptions
 from mien.recipes import recipe
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.clip import ClipSpec
@@ -101,7 +101,7 @@ def stand_in(shapes: Shapes) -> dict[str, Tensor]:
     }
 
 
-def converted(shapes: Shapes, name: str, **options: Any) -> tuple[Any, dict[str, Tensor], list[str]]:
+def converted(shapes: Shapes, name: Any, **options: Any) -> tuple[Any, dict[str, Tensor], list[str]]:
     return config_and_weights(stand_in(shapes), Path("theirs.pth"), ConvertOptions(name, **options))
 
 

@@ -40,7 +40,7 @@ def three_kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "va": regressor(per="frame", seed=2),
         "big5": regressor(TRAITS, "traits", bounds=(0.0, 1.0), seed=3),
     }
-    predict_video(video, models, root / "out", PredictConfig(ready_crops=True, allow_personality=True))
+    predict_video(video, models, root / "out", PredictConfig(crop="none", allow_personality=True))
     return root / "out"
 
 
@@ -89,7 +89,7 @@ def test_the_page_draws_each_kind(three_kinds: Path):
 def test_one_model_needs_no_prefix_and_no_classes(tmp_path: Path, per):
     video = write_video(tmp_path / "v.mp4", every(0.05, 11))
     predict_video(
-        video, {"m": regressor(("liking",), per=per, bounds=None)}, tmp_path / "o", PredictConfig(ready_crops=True)
+        video, {"m": regressor(("liking",), per=per, bounds=None)}, tmp_path / "o", PredictConfig(crop="none")
     )
     assert list(rows_of(tmp_path / "o")[0])[:5] == ["time_s", "track", "liking", "seen", "x0"]
     assert '"kind": "plane"' not in (tmp_path / "o" / "report.html").read_text()

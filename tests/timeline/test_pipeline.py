@@ -18,7 +18,7 @@ from mien.errors import UserError
 from mien.timeline import Outcome, PredictConfig, pipeline, predict_video
 from tests.timeline.helpers import BOXED, READY, classifier, every, write_boxes, write_video
 
-CROPS = PredictConfig(ready_crops=True)
+CROPS = PredictConfig(crop="none")
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:
@@ -128,7 +128,7 @@ def test_a_row_is_what_the_model_says_of_the_stored_frames(tmp_path: Path):
 def test_batches_do_not_change_the_numbers(tmp_path: Path):
     video, model = write_video(tmp_path / "v.mp4", every(0.05, 41)), classifier(seed=4)
     for size in (1, 64):
-        predict_video(video, {"m": model}, tmp_path / str(size), PredictConfig(ready_crops=True, batch_size=size))
+        predict_video(video, {"m": model}, tmp_path / str(size), PredictConfig(crop="none", batch_size=size))
     one, many = rows_of(tmp_path / "1"), rows_of(tmp_path / "64")
     for a, b in zip(one, many, strict=True):
         assert float(a["p_open"]) == pytest.approx(float(b["p_open"]), abs=2e-6)
@@ -190,7 +190,7 @@ def test_files_of_two_videos_never_lie_together(tmp_path: Path, monkeypatch: pyt
     """An earlier video's files stay as they are until all of the next one's are there."""
     out, model = tmp_path / "o", {"m": classifier()}
     first, second = (write_video(tmp_path / f"{n}.mp4", every(0.04, 20)) for n in ("first", "second"))
-    predict_video(first, model, out, PredictConfig(ready_crops=True, annotate=True))
+    predict_video(first, model, out, PredictConfig(crop="none", annotate=True))
     before = {f.name: f.read_bytes() for f in out.iterdir()}
     assert "annotated.mp4" in before
 

@@ -7,6 +7,14 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Which rows are held out."""
+
+    split_column: str = "split"
+    """Manifest column that says train, val or test; rows "test" are never trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelShare:
     """How many labels are used."""
 
@@ -15,11 +23,9 @@ class LabelShare:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledRows(LabelShare):
+class LabelledRows(Parts, LabelShare):
     """Which rows of shards a task is trained on."""
 
-    split_column: str = "split"
-    """Column that says train, val or test."""
     select: Literal["last", "best"] = "last"
     """The weights that are kept: those of the last step, or the best of several looks at the split "val", or at a part of the
     training subjects where there is none. Never at the split "test"."""

@@ -98,7 +98,7 @@ class FaceStream(Iterator[list[FaceSample]]):
         found = detector or detector_for(config)
         self._detector: FaceDetector = found.of(source or str(path)) if isinstance(found, GivenBoxes) else found
         self._landmarker = landmarker or landmarker_for(config.contract)
-        self._reader = read_frames(path, start_s, end_s, config.image_fps, config.first_number)
+        self._reader = read_frames(path, start_s, end_s, config.fps_of_images, config.first_number)
         # A folder of ready crops with gaps stays one track: its images are all of one person.
         ready = config.contract.geometry.detector == "none"
         self._tracker = Tracker(float("inf") if ready else config.gap_s)

@@ -9,34 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mien.contract import CropContract, CropKind
+from mien.contract import CropContract
 from mien.corpora.annotation import write_annotation
 from mien.corpora.corpus import Entry, Listing
 from mien.corpora.record import CorpusRecord, count, read_record
 from mien.corpora.table import options_of, read_corpus
 from mien.data.manifest import COLUMNS, Manifest
 from mien.errors import UserError
-from mien.faces.options import Landmarks, PrepareConfig, check, contract_for
+from mien.faces.options import PrepareConfig, PrepareOptions, check
 from mien.faces.pipeline import Start, carry_out
 from mien.faces.sources import Cut, Plan, source_of
-
-
-@dataclass(frozen=True)
-class CorpusInput:
-    """Which corpus, and what of its listing is overruled (None = as the corpus says).
-
-    Args:
-        options: ``KEY=VALUE``, see docs/corpora.md.
-        crop: e.g. "face" for folders of whole frames that were taken for ready-made crops.
-    """
-
-    name: str
-    root: Path
-    options: tuple[str, ...] = ()
-    crop: CropKind | None = None
-    margin: float | None = None
-    image_fps: float | None = None
-    landmarks: Landmarks = 5
 
 
 @dataclass(frozen=True)
@@ -48,24 +30,25 @@ class CorpusPlan:
     record: CorpusRecord
 
 
-def plan_corpus(given: CorpusInput, config: PrepareConfig | None = None) -> CorpusPlan:
+def plan_corpus(name: str, root: Path, wanted: PrepareOptions | None = None, options: Sequence[str] = ()) -> CorpusPlan:
     """Reads the official files; touches no frame.
 
     Args:
-        config: its crop geometry, image times and targets are replaced by those of the corpus.
+        wanted: overrules the corpus's crop, margin and frame rate of images where it has them.
+        options: ``KEY=VALUE``, see docs/corpora.md.
 
     Raises:
         UserError: wrong root, option or file.
     """
-    corpus, listing = read_corpus(given.name, given.root, given.options)
-    config = config_of(listing, given, config or PrepareConfig())
-    plan = _plan(given.root, listing, config)
+    corpus, listing = read_corpus(name, root, options)
+    config = config_of(listing, wanted or PrepareOptions())
+    plan = _plan(root, listing, config)
     cuts = [c for s in plan.sources for c in s.cuts] + [c for _, c in plan.missing]
     names = tuple(sorted({n for c in cuts if c.targets is not None for n in c.targets.values}))
     config = replace(config, targets=names)
     check(config)
     record = CorpusRecord(
-        given.name,
+        name,
         options_of(corpus),
         listing.classes,
         listing.target_names,
@@ -91,14 +74,16 @@ def prepare_corpus(
     return manifest
 
 
-def config_of(listing: Listing, given: CorpusInput, config: PrepareConfig) -> PrepareConfig:
-    """The settings that the corpus implies."""
-    crop = given.crop or listing.crop
-    contract = contract_for(crop, given.margin, config.boxes is not None, config.contract.store, given.landmarks)
+def config_of(listing: Listing, wanted: PrepareOptions) -> PrepareConfig:
+    """The settings that the corpus implies. Its ready-made crops stay so, unless `wanted` has another crop: folders of whole
+    frames may have been taken for them."""
+    crop = wanted.crop or listing.crop
+    contract = wanted.contract(crop)
     if crop == listing.crop == "none":
         contract = CropContract(contract.geometry, contract.store, verified=False, stand_in=listing.stand_in)
     first = listing.first_number if listing.image_times == "number" else None
-    return replace(config, contract=contract, image_fps=given.image_fps or listing.image_fps, first_number=first)
+    fps = wanted.image_fps or listing.image_fps
+    return replace(wanted.config(contract), image_fps=fps, first_number=first)
 
 
 def _plan(root: Path, listing: Listing, config: PrepareConfig) -> Plan:

@@ -152,7 +152,7 @@ def sweep(out: Path) -> None:
 
 def settings_of(config: PrepareConfig) -> str:
     """Digest of everything besides the contract that changes what comes out."""
-    parts = [config.every_s, config.detect_side, config.min_score, config.min_face, config.gap_s, config.image_fps]
+    parts = [config.every_s, config.detect_side, config.min_score, config.min_face, config.gap_s, config.fps_of_images]
     boxes = Path(config.boxes).read_text(errors="replace") if config.boxes and Path(config.boxes).is_file() else None
     corpus = [config.first_number, config.targets] if config.first_number is not None or config.targets else []
     return digest(json.dumps([*parts, config.audio, boxes, *corpus]))

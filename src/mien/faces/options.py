@@ -2,43 +2,92 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Literal
 
 from mien.contract import CropContract, CropKind, DetectorName, Geometry, Store
 from mien.errors import UserError
+from mien.options import Arg
 
 Landmarks = Literal[5, 68]
 TEMPLATE: dict[Landmarks, str] = {5: "five-point-1", 68: "sixty-eight-1"}
 
 
-@dataclass(frozen=True)
-class PrepareConfig:
-    """Settings of one run of prepare, or of the face stream of predict."""
+@dataclass(frozen=True, kw_only=True)
+class GivenFaces:
+    boxes: Annotated[str | None, Arg(metavar="CSV")] = None
+    """Face boxes to use instead of the detector (docs/prepare.md)."""
 
-    contract: CropContract = field(default_factory=CropContract)
+
+@dataclass(frozen=True, kw_only=True)
+class Search(GivenFaces):
+    """How faces are looked for, and what of the inputs is read."""
+
     every_s: float = 0.15
     """Seconds between detections; faces are tracked in between."""
     detect_side: int = 480
-    """The detector sees the frame shrunk to this longer side. Larger finds smaller faces and costs its square."""
+    """Longer side of the picture that the detector sees, in pixels. Larger finds smaller faces and costs its square."""
     min_score: float = 0.5
-    """Detections below are ignored."""
+    """Weakest detection that counts, between 0 and 1."""
     min_face: float = 24.0
-    """Smallest face taken: longer side of its box in source pixels."""
+    """Smallest face taken: longer side of its box in pixels of the video."""
     gap_s: float = 0.5
-    """A face lost for at most this long keeps its track; the frames between are interpolated."""
-    boxes: str | None = None
-    """CSV of given boxes; only with detector "given"."""
+    """Longest time in seconds that a face may be lost and keep its track; the frames between are interpolated."""
     frames: Literal["clip", "stills"] | None = None
-    """What a folder of images is: one clip, or single pictures. None: folders of images are an error."""
-    image_fps: float = 25.0
-    """Frame rate of a folder of images."""
+    """What images in folders are: each folder one clip, or each image a clip of one frame; refused by default."""
+    image_fps: float | None = None
+    """Frames per second of a folder of images; 25 by default, or what the corpus says."""
     audio: bool = True
-    """Keep the sound of each row."""
+    """Keep the sound."""
+
+    @property
+    def fps_of_images(self) -> float:
+        return 25.0 if self.image_fps is None else self.image_fps
+
+
+@dataclass(frozen=True)
+class PrepareConfig(Search):
+    """Settings of one run of prepare, or of the face stream of predict."""
+
+    contract: CropContract = field(default_factory=CropContract)
     first_number: int | None = None
     """Images of a folder are at (number in the name - this) / image_fps; None: at their position / image_fps."""
     targets: tuple[str, ...] = ()
     """Per-frame target columns of the shards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions(Search):
+    """What a user of prepare says; `config` says it as a contract."""
+
+    crop: CropKind | None = None
+    """face: aligned on landmarks. box: square around the face box. voxceleb2: the fixed patch of ready-made VoxCeleb2 frames.
+    none: the whole frame is the face. By default face, or what the corpus says."""
+    landmarks: Landmarks = 5
+    """Points that --crop face aligns on. 68: found by the package face-alignment (pip install 'mien[face-alignment]'; it
+    downloads its weights) on every frame and smoothed over 12 frames, or given by --boxes."""
+    size: int = 160
+    """Side of the crop in pixels."""
+    grey: bool = False
+    """Store grey pictures."""
+    fps: float | None = None
+    """Frames per second to keep, by time; all frames by default."""
+    margin: float | None = None
+    """Extra space on each side as a fraction of the crop; 0 for face and 0.15 for box by default."""
+    quality: int = 90
+    """Of the JPEGs, 1 to 100."""
+    subsampling: Literal["420", "444"] = "420"
+    """Colour resolution of the JPEGs."""
+
+    def contract(self, crop: CropKind) -> CropContract:
+        """Of this kind of crop."""
+        store = Store(self.size, not self.grey, self.fps, quality=self.quality, subsampling=self.subsampling)
+        return contract_for(crop, self.margin, self.boxes is not None, store, self.landmarks)
+
+    def config(self, contract: CropContract | None = None) -> PrepareConfig:
+        """These settings under `contract`, or under that of --crop."""
+        search = {f.name: getattr(self, f.name) for f in fields(Search)}
+        return PrepareConfig(contract or self.contract(self.crop or "face"), **search)
 
 
 def contract_for(
@@ -90,5 +139,5 @@ def check(config: PrepareConfig) -> None:
         raise UserError(f"--min-score {config.min_score:g}; allowed above 0 and below 1")
     if config.min_face < 1:
         raise UserError(f"--min-face {config.min_face:g}; allowed 1 pixel or more")
-    if not 0.1 <= config.image_fps <= 1000:
-        raise UserError(f"--image-fps {config.image_fps:g}; allowed 0.1 to 1000")
+    if not 0.1 <= config.fps_of_images <= 1000:
+        raise UserError(f"--image-fps {config.fps_of_images:g}; allowed 0.1 to 1000")

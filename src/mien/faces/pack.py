@@ -141,7 +141,7 @@ class Packer:
         Raises:
             VideoError: nothing of it can be read.
         """
-        info = probe(source.path, self.config.image_fps)
+        info = probe(source.path, self.config.fps_of_images)
         self._sound, self._origin = None, info.origin
         rows, offset = [], 0
         for cuts in passes(source.cuts):

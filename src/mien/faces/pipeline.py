@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from mien.faces.options import PrepareConfig, check
 from mien.faces.pack import failure_row
 from mien.faces.pool import run_jobs
 from mien.faces.sources import Plan, make_plan
+from mien.options.shared import usable_cores
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,6 @@ def carry_out(
         if jobs:
             run_jobs(jobs, out, config, workers, tick)
         return assemble(out, plan, settings)
-
-
-def usable_cores() -> int:
-    """Cores this process may use: fewer than the machine has in a container or under taskset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def silent(begun: Begun) -> Callable[[float], None]:

@@ -33,11 +33,11 @@ from mien.models.convert_options import (
     FRAME_PERIOD_S,
     LABELS,
     PUBLISHED,
-    ConvertOptions,
     assumed_crops,
 )
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import Model, Provenance, load, save_model
+from mien.models.options import ConvertOptions
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.regress import RegressConfig
 from mien.transforms.clip import ClipSpec
@@ -235,7 +235,7 @@ def official_state(folder: Model) -> dict[str, Tensor]:
     return {**first, **state}
 
 
-def write_official(name: Path | str, file: Path) -> Conversion:
+def write_official(name: Path | str | Model, file: Path) -> Conversion:
     """Writes the model folder `name` as the authors' code would: ``{"model": state dict}``; of convolutional encoders as
     `convert_conv.conv_state` says.
 

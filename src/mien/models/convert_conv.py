@@ -16,9 +16,10 @@ from mien.errors import UserError, require
 from mien.layers.resnet import Activation
 from mien.models.convert_fit import Found, by_bare_name, check_fit, not_finite
 from mien.models.convert_keys import bare
-from mien.models.convert_options import CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, ConvertOptions, assumed_crops
+from mien.models.convert_options import CONVOLUTIONAL, FRAME_PERIOD_S, LABELS, assumed_crops
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.folder import Model
+from mien.models.options import ConvertOptions
 from mien.tasks.classify import ClassifyConfig
 from mien.tasks.table import TaskConfig
 from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec

@@ -1,4 +1,4 @@
-"""What `mien convert` can read, and what the files cannot say about themselves."""
+"""What `mien convert` can read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from dataclasses import dataclass, replace
 from mien.contract import CropContract, Geometry, Store
 from mien.encoders.lgi_former import lgi_former_small, lgi_former_tiny
 from mien.encoders.lip_reading import LipReadingConfig, lip_reading
-from mien.encoders.output import Pool
 from mien.encoders.resnet import ResNetConfig, resnet18, resnet50
 from mien.encoders.tpsbt import tpsbt_small
-from mien.errors import require
-from mien.layers.resnet import Activation
 from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.masked import MaskedConfig
 from mien.methods.svfap import SVFAPConfig
@@ -67,40 +64,3 @@ ASSUMED_CROPS = CropContract(Geometry("none", "none", ""), verified=False, stand
 def assumed_crops(size: int) -> CropContract:
     """`ASSUMED_CROPS` of pictures that are large enough for a model of `size` pixels."""
     return replace(ASSUMED_CROPS, store=Store(size=max(size, Store().size)))
-
-
-@dataclass(frozen=True)
-class ConvertOptions:
-    """What the file cannot say about itself."""
-
-    name: str
-    """A key of `PUBLISHED` or `CONVOLUTIONAL`."""
-    num_classes: int | None = None
-    """Must agree with the file; None believes it."""
-    labels: str | None = None
-    """A key of `LABELS`."""
-    pool: Pool | None = None
-    """Tokens that a classifier averages; None takes the published scripts' choice: summary for MAE-DFER, else tokens."""
-    size: int | None = None
-    """Side of the clips; None: 160 pixels, 224 of ResNets, 96 of lip reading."""
-    activation: Activation | None = None
-    """Of lip reading, which a file shows only where it is PReLU; None then takes ReLU."""
-    prefix: str | None = None
-    """What stands before the names of a ResNet's tensors, for files with several networks; None finds the only one."""
-
-    def __post_init__(self) -> None:
-        names = (*PUBLISHED, *CONVOLUTIONAL)
-        for option, value, table in (("--as", self.name, names), ("--labels", self.labels, LABELS)):
-            require(value is None or value in table, f"{option} {value}: give one of {', '.join(table)}")
-        lips = self.name == "lipreading-resnet18"
-        require(self.activation is None or lips, f"--activation {self.activation}: it is of lipreading-resnet18")
-        resnet = isinstance(CONVOLUTIONAL.get(self.name), ResNetConfig)
-        require(self.prefix is None or resnet, f"--prefix {self.prefix}: it is of resnet18 and resnet50")
-        n = self.num_classes
-        require(n is None or n >= 1, f"--num-classes {n}: give 1 or more")
-
-    def unused(self, source: str) -> list[str]:
-        """A note on the options of classifiers that were given for a file without classes."""
-        given = {"--num-classes": self.num_classes, "--labels": self.labels, "--pool": self.pool}
-        unused = [option for option, value in given.items() if value is not None]
-        return [f"{source} is a pre-training model without classes: {', '.join(unused)} not used"] if unused else []

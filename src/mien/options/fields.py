@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import keyword
 import sys
 import types
 import typing
@@ -99,15 +100,16 @@ def _leaves(target: Any, path: tuple[str, ...], words: tuple[str, ...]) -> Itera
         value = _default(field) if isinstance(target, type) else getattr(target, field.name)
         if arg.hidden and (is_config(value) or is_config(hint)):
             continue
-        below = words if arg.flat else (*words, arg.name or field.name.rstrip("_"))
+        name = arg.name or field.name.rstrip("_")
+        below = words if arg.flat else (*words, name)
         here = (*path, field.name)
         if is_config(value):
             yield from _leaves(value, here, below)
         elif is_config(hint):
             yield from _leaves(hint, here, below) if value is MISSING else ()
         elif not (value is None and all(is_config(m) for m in members(hint))):
-            keyword = "_".join((*words, field.name))
-            yield Leaf(here, _option(below, arg, hint, value), keyword, hint, value, docs.get(field.name, ""), arg)
+            word = "_".join(below) + "_" * keyword.iskeyword(name)
+            yield Leaf(here, _option(below, arg, hint, value), word, hint, value, docs.get(field.name, ""), arg)
 
 
 def _option(words: tuple[str, ...], arg: Arg, hint: Any, default: Any) -> str:

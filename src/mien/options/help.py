@@ -13,7 +13,7 @@ from mien.options.values import choices, default_words, metavar
 
 WIDEST = 110
 """Characters of a line, on a terminal that has them."""
-LEFT = 34
+LEFT = 28
 """Characters that an option and its value may take before the text beside it goes to the next line."""
 MORE = "more options"
 
@@ -31,12 +31,13 @@ def help_text(target: Any, prog: str, everything: bool = False) -> str:
     if not everything and len(groups) > 1:
         groups = {title: found for title, found in groups.items() if title in _titles(targets)}
     width = min(WIDEST, shutil.get_terminal_size().columns)
-    hidden = len(options) - sum(map(len, groups.values()))
-    last = f"{prog} --help all lists {hidden} more." if hidden else f"{prog} --help shows this again."
+    column = min(LEFT, max((len(_name(o)) for found in groups.values() for o in found), default=0) + 2)
     about = inspect.getdoc(class_of(targets[0])) or ""
     blocks = [_usage(options, prog, width), _filled(about, width, 0)]
-    blocks += [_group(title, found, width) for title, found in groups.items()]
-    return "\n\n".join([*(b for b in blocks if b), last])
+    blocks += [_group(title, found, width, column) for title, found in groups.items()]
+    if hidden := len(options) - sum(map(len, groups.values())):
+        blocks.append(f"{prog} --help all lists {hidden} more.")
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _titles(targets: Sequence[Any]) -> dict[str, tuple[str, ...]]:
@@ -68,14 +69,16 @@ def _usage(options: Sequence[Leaf], prog: str, width: int) -> str:
     return textwrap.fill(line, width, subsequent_indent=" " * 7, break_long_words=False, break_on_hyphens=False)
 
 
-def _group(title: str, options: Sequence[Leaf], width: int) -> str:
-    left = [f"  {metavar(o)}" if o.arg.positional else f"  {o.option} {metavar(o)}".rstrip() for o in options]
-    column = min(LEFT, max(map(len, left)) + 2)
+def _group(title: str, options: Sequence[Leaf], width: int, column: int) -> str:
     lines = [title]
-    for name, option in zip(left, options, strict=True):
-        text = _filled(_text(option), width, column)
+    for option in options:
+        name, text = _name(option), _filled(_text(option), width, column)
         lines += [f"{name:<{column}}{text.lstrip()}"] if len(name) < column - 1 and text else [name, text]
     return "\n".join(line for line in lines if line)
+
+
+def _name(leaf: Leaf) -> str:
+    return f"  {metavar(leaf)}" if leaf.arg.positional else f"  {leaf.option} {metavar(leaf)}".rstrip()
 
 
 def _text(leaf: Leaf) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from mien import __version__
+from mien.options.shared import usable_cores
 
 State = Literal["ok", "missing", "optional"]
 
@@ -48,10 +49,9 @@ def findings() -> list[Finding]:
 
 def _system() -> Iterator[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Finding("mien", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
-    yield Finding("machine", "ok", f"{cores} cores, {memory:.0f} GB memory, {free:.0f} GB free in this folder")
+    yield Finding("machine", "ok", f"{usable_cores()} cores, {memory:.0f} GB memory, {free:.0f} GB free in this folder")
 
 
 def _packages() -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mien.timeline.options import Run
+from mien.timeline.run import Run
 from mien.timeline.series import Series, series_of
 from mien.timeline.table import model_columns
 

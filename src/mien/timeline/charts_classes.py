@@ -21,7 +21,7 @@ from mien.timeline.charts import (
     series_of_rows,
     time_range,
 )
-from mien.timeline.options import Run
+from mien.timeline.run import Run
 from mien.timeline.series import Series, strongest
 from mien.timeline.tracks import Peak, TrackSummary
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mien.data.labels import PERSONALITY_NOTE, LabelSpec
 from mien.timeline import page
 from mien.timeline.charts import Drawing
-from mien.timeline.options import Run
+from mien.timeline.run import Run
 from mien.timeline.tracks import TrackSummary
 
 

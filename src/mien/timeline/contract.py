@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 from mien.contract import CropContract, Geometry
 from mien.data.contract import mismatch
 from mien.data.labels import LabelSpec
 from mien.errors import UserError
 from mien.faces.options import contract_for
-
-FaceSource = Literal["detect", "given", "none"]
-"""Where the faces come from: the detector, a file of boxes, or frames that are crops already."""
+from mien.timeline.options import FaceSource
 
 
 def shared_contract(

@@ -25,9 +25,10 @@ from mien.timeline.annotate import BoxLog, annotate
 from mien.timeline.contract import shared_contract
 from mien.timeline.forward import BatchRunner, as_clip_model
 from mien.timeline.frames import CropStream, Progress
-from mien.timeline.options import DRAWN_BANNER, STEP_S, Outcome, PredictConfig, Run
+from mien.timeline.options import STEP_S, PredictConfig
 from mien.timeline.record import write_record
 from mien.timeline.report import write_report
+from mien.timeline.run import DRAWN_BANNER, Outcome, Run
 from mien.timeline.scores import Scored, score_stream
 from mien.timeline.sequences import step_of
 from mien.timeline.smooth import smoothed
@@ -62,7 +63,7 @@ def predict_video(
     Raises:
         UserError: settings or models that cannot work, whatever the video.
     """
-    config, path, out = config or PredictConfig(), Path(video), Path(out)
+    started, config, path, out = time.monotonic(), config or PredictConfig(), Path(video), Path(out)
     if not models:
         raise UserError("received no model; give at least one (--model FOLDER)")
     ready = {name: as_clip_model(name, model) for name, model in models.items()}
@@ -93,7 +94,7 @@ def predict_video(
         len(run.tracks),
         run.num_rows,
         run.num_frames,
-        run.wall_s,
+        time.monotonic() - started,
         tuple(run.warnings),
     )
 

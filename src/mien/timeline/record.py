@@ -14,7 +14,7 @@ from typing import Any
 from mien import __version__
 from mien.config import to_json
 from mien.data.labels import PERSONALITY_NOTE
-from mien.timeline.options import DRAWN_BANNER, Run
+from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import Peak, TrackSummary, by_length
 
 LIBRARIES = ("torch", "numpy", "av", "onnxruntime", "pillow", "pyarrow", "simplejpeg", "plotly")

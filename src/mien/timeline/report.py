@@ -18,8 +18,8 @@ from mien import __version__
 from mien.data.labels import PERSONALITY_NOTE, LabelSpec
 from mien.timeline import charts_classes, charts_dimensions, charts_traits, page
 from mien.timeline.charts import Drawing
-from mien.timeline.options import DRAWN_BANNER, Run
 from mien.timeline.record import what_it_is_not
+from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import MAX_PEOPLE, TrackSummary, by_length
 
 DRAW: dict[str, Callable[[Run, TrackSummary, str, pa.Table, str], Drawing]] = {

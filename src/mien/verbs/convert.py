@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import tyro
+from mien.errors import option, require
+from mien.models.options import ConvertOptions
+from mien.options import FLAT, Arg
+from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.models import Model
     from mien.models.convert import Conversion
 
-Name = Literal[
-    "svfap-base", "svfap-small", "mae-dfer-base", "mae-dfer-small", "mae-dfer-tiny", "videomae-base", "resnet18", "resnet50",
-    "lipreading-resnet18",
-]  # fmt: skip
-Labels = Literal["dfew", "ferv39k", "mafw", "aff-wild2"]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Convert:
     """A published checkpoint to a model folder, or a model folder to the authors' form.
 
@@ -26,65 +26,48 @@ class Convert:
     Nothing in the file is run. Every tensor must fit: what is missing, left over or of another shape is listed and refused.
     """
 
-    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE|DIR")]
+    HELP: ClassVar = {
+        "from the authors' file": ("FILE|DIR", "--as", "--out"),
+        "what the file cannot say": ("--num-classes", "--labels", "--pool", "--size", "--activation", "--prefix"),
+        "to the authors' form": ("--to",),
+    }
+
+    source: Annotated[Model | str, Arg(positional=True, metavar="FILE|DIR")]
     """The authors' checkpoint (.pth), pre-trained or fine-tuned; with --to, a model folder, run folder or hub id."""
-    as_: Annotated[Name | None, tyro.conf.arg(name="as")] = None
-    """Which model it is."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    out: Annotated[Path | None, Arg(metavar="DIR")] = None
     """Model folder to write."""
-    num_classes: int | None = None
-    """Classes of a classifier; must agree with the file, which is believed without it."""
-    labels: Labels | None = None
-    """Data set of a classifier: class names in its order, frame stride."""
-    pool: Literal["summary", "tokens", "all"] | None = None
-    """Tokens a classifier averages; MAE-DFER: summary (the published scripts' `region`), tokens (`org`) or all."""
-    size: int | None = None
-    """Side of the clips in pixels; 160 by default, 224 of ResNets, 96 of lip reading."""
-    activation: Literal["relu", "swish", "prelu"] | None = None
-    """Of lip reading: the file shows it only where it is PReLU, and is else taken to have ReLU."""
-    prefix: str | None = None
-    """Of ResNets: what stands before the names of the tensors, in files that hold several networks."""
-    to: Annotated[tuple[Literal["official"], Path] | None, tyro.conf.arg(metavar="official FILE")] = None
+    file: Annotated[ConvertOptions, FLAT] = ConvertOptions()
+    to: Annotated[tuple[Literal["official"], Path] | None, Arg(metavar="official FILE")] = None
     """Write the model folder as the authors' code would, to FILE."""
 
-
-def main(argv: list[str]) -> int:
-    """Runs ``mien convert`` with the arguments after the verb; returns the exit code."""
-    args = tyro.cli(Convert, args=argv, prog="mien convert")
-    check(args)
-    from mien.models.convert import ConvertOptions, convert_official, write_official
-
-    if args.to:
-        show(write_official(str(args.source), args.to[1]), args.to[1])
-        return 0
-    assert args.as_
-    assert args.out
-    options = ConvertOptions(
-        args.as_, args.num_classes, args.labels, args.pool, args.size, args.activation, args.prefix
-    )
-    show(convert_official(args.source, args.out, options), args.out)
-    return 0
-
-
-def check(args: Convert) -> None:
-    """Raises UserError for options that do not go together."""
-    from mien.errors import UserError
-
-    given = [name for name, value in (("--as", args.as_), ("--out", args.out)) if value is not None]
-    of_a_file = {
-        "--labels": args.labels, "--num-classes": args.num_classes, "--pool": args.pool, "--size": args.size,
-        "--activation": args.activation, "--prefix": args.prefix,
-    }  # fmt: skip
-    unused = [*given, *(name for name, value in of_a_file.items() if value is not None)]
-    if args.to and unused:
-        raise UserError(f"--to official writes the model folder as it is to one file: leave out {', '.join(unused)}")
-    if not args.to and len(given) < 2:
-        raise UserError(
-            "give --as NAME and --out DIR to read a published checkpoint, or --to official FILE to write one"
+    def __post_init__(self) -> None:
+        given = [f.name for f in fields(ConvertOptions) if getattr(self.file, f.name) is not None]
+        given += ["out"] if self.out is not None else []
+        unused = ", ".join(option(name.rstrip("_")) for name in given)
+        require(
+            not (self.to and unused),
+            f"--to official writes the model folder as it is to one file: leave out {unused}",
+        )
+        require(
+            self.to is not None or {"as_", "out"} <= set(given),
+            "give --as NAME and --out DIR to read a published checkpoint, or --to official FILE to write one",
         )
 
 
-def show(done: Conversion, to: Path) -> None:
-    print(f"{done.what}, {done.num_values:,} values -> {to}")
+def work(options: Convert, lines: Console) -> Conversion:
+    from mien.models.convert import convert_official, write_official
+
+    if options.to:
+        return write_official(options.source, options.to[1])
+    assert options.out
+    return convert_official(Path(str(options.source)), options.out, options.file)
+
+
+def show(done: Conversion, options: Convert) -> None:
+    print(f"{done.what}, {done.num_values:,} values -> {options.to[1] if options.to else options.out}")
     for note in done.notes:
         print(f"note: {note}")
+
+
+convert = function(Convert, work)
+main = command(Convert, work, show)

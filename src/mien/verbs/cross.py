@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from mien.data.options import LabelledRows
 from mien.options import FLAT, Arg
+from mien.options.shared import Mismatch
 from mien.recipes import FINETUNE
 from mien.verbs.finetune import Supervised, begun, plan_of
 from mien.verbs.recipe import RecipeVerb
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cross(Supervised):
+class Cross(Supervised, Mismatch):
     """Train a model on each of some corpora and score each model on each of some corpora: OUT/matrix.md and matrix.csv have all
     scores, OUT/A is the run on A, OUT/A/on-B its evaluation on B."""
 
@@ -45,8 +46,6 @@ class Cross(Supervised):
     label_map: Path | None = None
     """A table of class names for each corpus (JSON or CSV), where they differ (docs/evaluate.md)."""
     rows: Annotated[LabelledRows, FLAT] = field(default_factory=LabelledRows)
-    allow_contract_mismatch: bool = False
-    """Score although the crops were made in another way; it is printed beside every number."""
 
 
 def work(options: Cross, experiment: Experiment) -> Path:

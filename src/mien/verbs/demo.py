@@ -11,58 +11,61 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
+from mien.corpora.synthetic.options import HowMany
+from mien.data.options import LabelShare
+from mien.options import FLAT, Arg
+from mien.options.shared import Workers
 from mien.verbs.allocator import keep_freed_memory
+from mien.verbs.command import command, function
+from mien.verbs.main import STARTED_S
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TARGET = "label"
 # Eight frames of 64 pixels spread over clips of 32 frames: two cores have to do all of it in minutes. Short clips leave time for
 # more people, which is what generalising to new people needs. The crop is tighter than usual (brows to chin): hair, hats and
 # background tell drawn people apart, not their expressions (docs/lab.md).
 CLIP_FRAMES, NUM_FRAMES, STRIDE, SIZE, MARGIN = 32, 8, 4, 64, -0.2
+LOADERS = 2  # processes that read for one that trains
 SEEDS = (0, 1, 2)
 INITS = ("pre-trained", "from scratch")
 
 
-@dataclass(frozen=True)
-class Demo:
+@dataclass(frozen=True, kw_only=True)
+class Demo(Workers):
     """Draw videos, prepare them, pre-train a micro model without labels, fine-tune with few labels from the pre-trained
     encoder and from scratch (same budget, three seeds), test on people never seen, predict a timeline.
 
     Stopped, the same command goes on. The classifier stays in OUT/model, the page in OUT/predict/report.html.
     """
 
-    out: Path = Path("runs/demo")
+    out: Annotated[Path, Arg(metavar="DIR")] = Path("runs/demo")
     """Folder of everything."""
     recipe: Literal["mae-dfer-micro", "svfap-micro", "videomae-micro"] = "mae-dfer-micro"
     """What is pre-trained. LGI-Former learns within these minutes; the other two need several times the steps (docs/lab.md)."""
-    clips: int = 720
-    subjects: int = 144
+    drawn: Annotated[HowMany, FLAT] = HowMany(720, 144)
     pretrain_steps: int = 800
+    """Optimizer steps of the pre-training."""
     finetune_steps: int = 250
-    label_fraction: float = 0.5
-    """Share of the training clips whose label is used."""
-    workers: int = 2
+    """Optimizer steps of each of the six fine-tunings."""
+    share: Annotated[LabelShare, FLAT] = LabelShare(label_fraction=0.5)
 
 
-def main(argv: list[str]) -> int:
-    args = tyro.cli(Demo, args=argv, prog="mien demo")
-    started = time.monotonic()
-    result = run(args)
+def show(result: dict[str, Any], options: Demo) -> None:
     print(table(result))
-    print(f"{time.monotonic() - started:.0f} s. Everything is in {args.out}:")
+    print(f"{time.monotonic() - STARTED_S:.0f} s. Everything is in {options.out}:")
     for name in ("table.md", "strips.png", "predict/report.html", "model"):
-        print(f"  {args.out / name}")
-    return 0
+        print(f"  {options.out / name}")
 
 
 @contextmanager
-def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
+def stage(number: int, text: str, seconds: dict[str, float], quiet: bool) -> Iterator[None]:
     from mien.console import console
 
-    errors = console(errors=True)
+    errors = console(errors=True, quiet=quiet)
     errors.rule(f"{number}/6 {text}", align="left")
     start = time.monotonic()
     yield
@@ -70,36 +73,28 @@ def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
     errors.print(f"{seconds[text]:.0f} s")
 
 
-def run(args: Demo) -> dict[str, Any]:
+def work(args: Demo, lines: Console) -> dict[str, Any]:
     """Every stage; each is skipped or continued where an earlier start got to. Returns what demo.json holds."""
-    from mien.console import console
-    from mien.contract import Store
     from mien.corpora.synthetic import SynthConfig, write_clips
-    from mien.errors import require
-    from mien.faces.options import PrepareConfig, contract_for
+    from mien.faces.options import PrepareOptions
     from mien.faces.pipeline import prepare
-    from mien.faces.report import show
-    from mien.recipes.pretrain import pretrain
+    from mien.faces.report import show as show_counts
 
-    require(
-        0 < args.label_fraction <= 1, f"--label-fraction {args.label_fraction:g}: give a number above 0 and up to 1"
-    )
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
-    with stage(1, "draw videos", seconds):
-        labels = write_clips(
-            out / "videos", SynthConfig(clips=args.clips, subjects=args.subjects, frames=CLIP_FRAMES), args.workers
-        )
-    with stage(2, "prepare: find, track and align the faces", seconds):
-        config = PrepareConfig(contract_for("face", MARGIN, False, Store(size=SIZE)), audio=False)
-        show(prepare([], out / "shards", config, labels, args.workers), console())
-    with stage(3, f"pre-train {args.recipe} without labels", seconds):
-        pretrained = pretrain(pretrain_recipe(args), [out / "shards"], out / "pretrain", "cpu")
-    with stage(4, f"fine-tune on {args.label_fraction:.0%} of the labels, six times", seconds):
-        finetune_all(args, pretrained)
-    with stage(5, "test on people never seen", seconds):
+    with stage(1, "draw videos", seconds, lines.quiet):
+        drawn = SynthConfig(args.drawn.clips, args.drawn.subjects, frames=CLIP_FRAMES)
+        labels = write_clips(out / "videos", drawn, args.processes)
+    with stage(2, "prepare: find, track and align the faces", seconds, lines.quiet):
+        config = PrepareOptions(margin=MARGIN, size=SIZE, audio=False).config()
+        show_counts(prepare([], out / "shards", config, labels, args.processes), lines)
+    with stage(3, f"pre-train {args.recipe} without labels", seconds, lines.quiet):
+        pretrain_once(args)
+    with stage(4, f"fine-tune on {args.share.label_fraction:.0%} of the labels, six times", seconds, lines.quiet):
+        finetune_all(args)
+    with stage(5, "test on people never seen", seconds, lines.quiet):
         result = compare(args)
-    with stage(6, "predict a timeline of a held-out video", seconds):
+    with stage(6, "predict a timeline of a held-out video", seconds, lines.quiet):
         show_result(args, labels)
     result["seconds"] = {k: round(v) for k, v in seconds.items()}
     result["settings"] = {k: str(v) for k, v in asdict(args).items()}
@@ -108,39 +103,29 @@ def run(args: Demo) -> dict[str, Any]:
     return result
 
 
-def pretrain_recipe(args: Demo) -> Any:
-    from dataclasses import replace
+def pretrain_once(args: Demo) -> None:
+    from mien.verbs.pretrain import pretrain
 
-    from mien.encoders.lgi_former import LGIFormerConfig
-    from mien.recipes.masked import RECIPES
-
-    recipe = RECIPES[args.recipe]()
-    encoder = recipe.method.encoder
-    if isinstance(encoder, LGIFormerConfig):
-        encoder = replace(encoder, grid=(4, 4, 4), region=(2, 2, 4))  # halves of a slice over two slices, as published
-    train = replace(
-        recipe.train,
-        batch_size=16,
-        steps=args.pretrain_steps,
-        warmup_epochs=6,
-        workers=args.workers,
-        evaluate_every=400,
-        precision="bf16",
-    )
-    # Of 16 tubes a slice the published 90 % would show two.
-    method = replace(recipe.method, encoder=encoder, num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE, mask_ratio=0.75)
-    return replace(recipe, method=method, train=train, optim=replace(recipe.optim, lr=24e-3))
+    # Halves of a slice over two slices, as published.
+    regions = {"encoder_grid": (4, 4, 4), "encoder_region": (2, 2, 4)} if args.recipe == "mae-dfer-micro" else {}
+    pretrain(
+        args.recipe, data=args.out / "shards", out=args.out / "pretrain", device="cpu",
+        **regions, num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE,
+        mask_ratio=0.75,  # of 16 tubes a slice the published 90 % would show two
+        batch_size=16, steps=args.pretrain_steps, warmup_epochs=6, optim_lr=24e-3, precision="bf16",
+        workers=min(args.processes, LOADERS), evaluate_every=400,
+    )  # fmt: skip
 
 
 def run_folder(args: Demo, init: str, seed: int) -> Path:
     return args.out / "finetune" / f"{init.replace(' ', '-')}-{seed}"
 
 
-def finetune_all(args: Demo, pretrained: Path) -> None:
+def finetune_all(args: Demo) -> None:
     """Single-threaded runs side by side: models this small gain little from more threads (docs/lab.md)."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, args.workers), spawn, initializer=use_one_thread) as pool:
-        runs = [pool.submit(finetune_once, args, init, seed, pretrained) for seed in SEEDS for init in INITS]
+    with ProcessPoolExecutor(args.processes, spawn, initializer=use_one_thread) as pool:
+        runs = [pool.submit(finetune_once, args, init, seed) for seed in SEEDS for init in INITS]
         for run in runs:
             run.result()
 
@@ -152,26 +137,24 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def finetune_once(args: Demo, init: str, seed: int, pretrained: Path) -> None:
+def finetune_once(args: Demo, init: str, seed: int) -> None:
     """The same settings, labels and steps for both beginnings; the seed draws labels, order and weights."""
-    from mien.recipes.finetune import finetune
-    from mien.recipes.supervised import ClassifyRecipe, FinetuneData
-    from mien.train.loop import TrainConfig
-    from mien.train.optim import OptimConfig
+    from mien.models import load
+    from mien.recipes import recipe
+    from mien.verbs.finetune import finetune
 
+    pretrained = load(args.out / "pretrain")
     # A short run with few clips: the published augmentation needs hundreds of epochs to pay (docs/lab.md).
-    recipe = ClassifyRecipe(
-        num_frames=NUM_FRAMES, stride=STRIDE, drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0,
-        crop_area=(1.0, 1.0), label_smoothing=0.0, head_norm="batch",
-        optim=OptimConfig(lr=8e-3, min_lr=1e-5, betas=(0.9, 0.999)),
-        train=TrainConfig(
-            batch_size=32, steps=args.finetune_steps, warmup_epochs=5, seed=seed, workers=0, precision="bf16"
-        ),
+    finetune(
+        recipe("classify").learning(encoder=pretrained.config.encoder),
+        data=args.out / "shards", out=run_folder(args, init, seed), device="cpu",
+        init=pretrained if init == INITS[0] else None, target=TARGET, label_fraction=args.share.label_fraction,
+        num_frames=NUM_FRAMES, stride=STRIDE, size=SIZE,
+        drop_path=0.0, randaugment=False, mixup=0.0, cutmix=0.0, erase=0.0, crop_area=(1.0, 1.0),
+        label_smoothing=0.0, head_norm="batch",
+        batch_size=32, steps=args.finetune_steps, warmup_epochs=5, seed=seed, precision="bf16", workers=0,
+        optim_lr=8e-3, optim_min_lr=1e-5, optim_layer_decay=None,
     )  # fmt: skip
-    data = FinetuneData(args.out / "shards", (TARGET,), label_fraction=args.label_fraction)
-    start = str(pretrained) if init == INITS[0] else None
-    encoder = pretrain_recipe(args).method.encoder
-    finetune(recipe, data, run_folder(args, init, seed), start, encoder, SIZE, device="cpu")
 
 
 def compare(args: Demo) -> dict[str, Any]:
@@ -192,7 +175,7 @@ def compare(args: Demo) -> dict[str, Any]:
         tables[init] = [row for r in runs for row in read_csv(r / "evaluation" / "predictions.csv")]
         rows[init] = {"uar": uars, "mean": float(np.mean(uars))}
     first = tables[INITS[0]]
-    names = sorted({row["label"] for row in first})
+    names = sorted({row[k] for found in tables.values() for row in found for k in ("label", "predicted")} - {""})
     people = [row["subject"] for row in first]
     truth = np.array([names.index(row["label"]) for row in first])
     known = [*names, ""]  # the last: a clip that could not be predicted
@@ -254,3 +237,7 @@ def draw(args: Demo, pretrained: Any) -> None:
     clips = clips_of_shards(Shards(args.out / "shards"), pretrained, 2, seed=0)
     strips = reconstruct(pretrained, clips, None, seed=0)
     draw_strips(strips, [c.title for c in clips], 8).save(args.out / "strips.png")
+
+
+demo = function(Demo, work)
+main = command(Demo, work, show)

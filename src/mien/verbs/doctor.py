@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import tyro
+from mien.verbs.command import command, function
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.recipes.doctor import Finding
 
 
 @dataclass(frozen=True)
@@ -12,15 +18,18 @@ class Doctor:
     """Print versions, devices, codecs, detectors, what is missing and how to get it. Exit code 1 when something is missing."""
 
 
-def main(argv: list[str]) -> int:
-    tyro.cli(Doctor, args=argv, prog="mien doctor")
+def work(options: Doctor, lines: Console) -> list[Finding]:
+    from mien.recipes.doctor import guarded
+
+    return guarded()
+
+
+def show(found: list[Finding], options: Doctor) -> int:
     from rich.table import Table
     from rich.text import Text
 
     from mien.console import console
-    from mien.recipes.doctor import guarded
 
-    found = guarded()
     table = Table(box=None, pad_edge=False)
     for column in ("", "", "found", "what to do"):
         table.add_column(column, overflow="fold")
@@ -29,3 +38,7 @@ def main(argv: list[str]) -> int:
         table.add_row(marks[f.state], f.subject, f.detail, f.remedy)
     console().print(table)
     return 1 if any(f.state == "missing" for f in found) else 0
+
+
+doctor = function(Doctor, work)
+main = command(Doctor, work, show)

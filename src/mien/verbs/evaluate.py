@@ -1,94 +1,90 @@
-"""`mien evaluate MODEL --data SHARDS`."""
+"""`mien evaluate MODEL --data SHARDS --out DIR`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import tyro
+from mien.errors import require
+from mien.options import FLAT, Arg
+from mien.options.shared import OnDevice
+from mien.scoring.options import Scoring
+from mien.verbs.command import OfShards, command, function
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from mien.scoring.kind import Kind
+    from mien.scoring.protocols import Protocol
     from mien.scoring.scores import Scores
 
 
-@dataclass(frozen=True)
-class Evaluate:
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(OfShards, OnDevice):
     """Score a model: every metric with its 95 % interval, what could not be predicted by name, what the split shares."""
 
-    model: tyro.conf.Positional[str]
-    """Model folder, run folder or hub id."""
-    data: Path
-    """Shards written by `mien prepare`, with labels or of a corpus."""
-    out: Path | None = None
+    HELP: ClassVar = {
+        "what is scored": ("MODEL", "--data", "--split", "--target", "--group-by", "--allow-contract-mismatch"),
+        "data of others": ("--protocol", "--fold", "--label-map"),
+        "what comes out": ("--out",),
+        "how it runs": ("--device", "--batch-size"),
+    }
+
+    out: Annotated[Path | None, Arg(metavar="DIR")] = None
     """Where evaluation.json, the predictions and a picture go; MODEL/evaluation by default."""
     protocol: str | None = None
-    """Benchmark whose columns, grouping and metrics are used (docs/protocols.md); it sets the three options below."""
+    """Benchmark whose columns, grouping and metrics are used (docs/protocols.md); it sets --split, --split-column, --group-by."""
     fold: str = "1"
     """With --protocol: which fold."""
-    split: str | None = None
-    """Value of the split column to score, or all; test by default."""
-    split_column: str | None = None
-    """Manifest column with the splits; the one the model was trained with by default."""
-    group_by: str | None = None
-    """Manifest column whose clips are averaged to one prediction."""
-    target: str | None = None
-    """Label column; the one the model was trained on by default."""
     label_map: Path | None = None
     """Table of class names (JSON or CSV), for data of another corpus than the model's (docs/evaluate.md)."""
-    fill: bool = True
-    """Classes of frames: an annotated frame without a face gets the prediction before it; with --no-fill it is left out."""
-    smooth_s: float = 0.0
-    """Classes of frames: average the probabilities over this many seconds; 0 smooths nothing."""
-    batch_size: int = 32
-    seed: int = 0
-    """Of the bootstrap."""
-    allow_contract_mismatch: bool = False
-    """Score although the crops were made in another way; it is printed beside every number."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    scoring: Annotated[Scoring, FLAT] = Scoring()
 
 
-def main(argv: list[str]) -> int:
-    args = tyro.cli(Evaluate, args=argv, prog="mien evaluate")
+def work(options: Evaluate, lines: Console) -> Scores:
     from mien.data.shards import Shards
-    from mien.errors import UserError, require
     from mien.models import load
     from mien.scoring.evaluation import evaluate
     from mien.scoring.label_map import read_label_map
-    from mien.scoring.options import Scoring
-    from mien.scoring.protocols import chosen_folds, find_protocol
     from mien.train.distributed import pick_device
 
-    require(args.batch_size >= 1, f"--batch-size {args.batch_size}: give 1 or more")
-    require(0 <= args.smooth_s <= 60, f"--smooth-s {args.smooth_s:g}: give 0 (off) to 60 seconds")
-    split, column, group_by, metrics, kind = args.split, args.split_column, args.group_by, (), None
-    if args.protocol:
-        require(
-            not (split or column or group_by), "--protocol sets --split, --split-column and --group-by: leave them out"
-        )
-        protocol = find_protocol(args.protocol)
-        columns = chosen_folds(protocol, args.fold)
-        require(
-            len(columns) == 1, f"--fold {args.fold}: a model is of one fold; mien finetune --protocol runs all of them"
-        )
-        split, column, group_by = protocol.test, columns[0], protocol.group_by
-        metrics, kind = protocol.metrics, protocol.kind
-    table = read_label_map(args.label_map) if args.label_map else None
-    folder = load(args.model)
-    spec: Any = getattr(folder.module, "spec", None)
-    if kind and spec and kind != spec.kind:
-        raise UserError(f"protocol {args.protocol} is {kind}, the model {spec.kind}")
-    scoring = Scoring(
-        split or "test", column, args.target, group_by, args.fill, args.smooth_s, args.batch_size,
-        args.allow_contract_mismatch, args.seed,
-    )  # fmt: skip
-    out = args.out or folder.path / "evaluation"
-    show(evaluate(folder, Shards(args.data), out, scoring, pick_device(args.device), table), metrics)
-    print(f"{out / 'evaluation.json'} and predictions beside it")
-    return 0
+    protocol = protocol_of(options)
+    scoring = options.scoring if protocol is None else of_protocol(options, protocol)
+    table = read_label_map(options.label_map) if options.label_map else None
+    folder, shards = load(options.model), Shards.of(options.data)
+    if protocol is not None and folder.spec is not None:
+        kind = folder.spec.kind
+        require(protocol.kind == kind, f"protocol {options.protocol} is {protocol.kind}, the model {kind}")
+    out = options.out or folder.path / "evaluation"
+    result = evaluate(folder, shards, out, scoring, pick_device(options.device), table)
+    lines.print(f"{out / 'evaluation.json'} and predictions beside it", soft_wrap=True)
+    return result
+
+
+def protocol_of(options: Evaluate) -> Protocol | None:
+    from mien.scoring.protocols import find_protocol
+
+    return find_protocol(options.protocol) if options.protocol else None
+
+
+def of_protocol(options: Evaluate, protocol: Protocol) -> Scoring:
+    """What the protocol scores. Raises UserError for options that it sets itself, and for all folds at once."""
+    from mien.scoring.protocols import chosen_folds
+
+    given, plain = options.scoring, Scoring()
+    free = (given.split, given.split_column, given.group_by) == (plain.split, plain.split_column, plain.group_by)
+    require(free, "--protocol sets --split, --split-column and --group-by: leave them out")
+    columns = chosen_folds(protocol, options.fold)
+    single = len(columns) == 1
+    require(single, f"--fold {options.fold}: a model is of one fold; mien benchmark runs all of them")
+    return replace(given, split=protocol.test, split_column=columns[0], group_by=protocol.group_by)
+
+
+def show_result(scores: Scores, options: Evaluate) -> None:
+    protocol = protocol_of(options)
+    show(scores, protocol.metrics if protocol else ())
 
 
 def show(scores: Scores, metrics: tuple[str, ...] = ()) -> None:
@@ -150,3 +146,7 @@ def _confusion(result: dict[str, Any]) -> Table:
     for name, row in zip(result["names"], result["confusion"], strict=True):
         matrix.add_row(name, *map(str, row))
     return matrix
+
+
+evaluate = function(Evaluate, work)
+main = command(Evaluate, work, show_result)

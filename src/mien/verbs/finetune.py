@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mien.data.options import LabelledRows
 from mien.options import FLAT, Arg
+from mien.options.shared import Personality
 from mien.recipes import FINETUNE, PRETRAIN
 from mien.verbs.recipe import RecipeVerb, Training, show_model
 
@@ -24,14 +25,12 @@ SCRATCH_SIZE = 96
 
 
 @dataclass(frozen=True, kw_only=True)
-class Supervised(Training):
+class Supervised(Training, Personality):
     """What runs with labels have besides."""
 
     encoder: Annotated[str | None, Arg(metavar="RECIPE")] = None
     """Without --init: the pre-training recipe whose encoder a model from scratch has. None takes a small one that suits the
     task."""
-    allow_personality: bool = False
-    """Needed for personality traits: they are impressions of strangers, and must not be used to choose, rank or judge people."""
 
 
 @dataclass(frozen=True, kw_only=True)

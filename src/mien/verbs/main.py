@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 
 from mien import __version__
 from mien.errors import Interrupted, UserError
+from mien.options import HelpWanted, UnknownOption, nearest
+from mien.verbs import renamed
 from mien.verbs.allocator import keep_freed_memory
 
-VERBS = {
-    "demo": "the whole path on built-in procedural faces, in minutes, on a CPU",
-    "prepare": "find, track, align and crop faces: videos -> shards",
-    "pretrain": "self-supervised training on shards without labels",
-    "finetune": "train a classifier or a regressor on labelled shards, or all folds of a benchmark",
-    "evaluate": "score a model on a split: every metric with its interval, failures by name",
-    "audit": "what parts of shards share: copies, people, sources; labels, lengths, crops",
-    "table": "our rows inside a paper's table: Markdown, CSV, LaTeX",
-    "predict": "a video -> timeline.csv, predictions.json, report.html",
-    "reconstruct": "film strips: original, masked, reconstructed",
-    "embed": "features of every clip to parquet, and their t-SNE picture",
-    "profile": "parameters, FLOPs and latency beside the papers' tables",
-    "convert": "a published checkpoint -> a model folder, and back",
-    "synth": "draw face videos by code, with labels",
-    "doctor": "what this machine can do, and what is missing",
+STARTED_S = time.monotonic()
+"""When the program started, as `time.monotonic` counts."""
+
+GROUPS = {
+    "to begin with": {
+        "demo": "the whole path on built-in procedural faces, in minutes, on a CPU",
+        "doctor": "what this machine can do, and what is missing",
+    },
+    "data": {
+        "prepare": "find, track, align and crop faces: videos -> shards",
+        "audit": "what parts of shards share: copies, people, sources; labels, lengths, crops",
+        "synth": "draw face videos by code, with labels",
+    },
+    "models": {
+        "pretrain": "self-supervised training on shards without labels",
+        "finetune": "train a classifier or a regressor on labelled shards",
+        "convert": "a published checkpoint -> a model folder, and back",
+    },
+    "results": {
+        "predict": "a video -> timeline.csv, predictions.json, report.html",
+        "evaluate": "score a model on a split: every metric with its interval, failures by name",
+        "benchmark": "train and score every fold of a benchmark, by its paper's rules and strictly",
+        "cross": "train on each of several corpora, test on each",
+        "table": "our rows inside a paper's table: Markdown, CSV, LaTeX",
+    },
+    "a look inside": {
+        "reconstruct": "film strips: original, masked, reconstructed",
+        "embed": "features of every clip to parquet, and their t-SNE picture",
+        "profile": "parameters, FLOPs and latency beside the papers' tables",
+    },
 }
+VERBS = {verb: text for verbs in GROUPS.values() for verb, text in verbs.items()}
 
 
 def usage() -> str:
     width = max(map(len, VERBS))
-    lines = [f"  mien {verb:<{width}}  {text}" for verb, text in VERBS.items()]
-    return "\n".join([f"mien {__version__}: face video to apparent expression, and to better models", "", *lines, "",
-                      "mien VERB --help lists the options of a verb."])  # fmt: skip
+    lines = [f"mien {__version__}: face video to apparent expression, and to better models"]
+    for title, verbs in GROUPS.items():
+        lines += ["", title, *(f"  mien {verb:<{width}}  {text}" for verb, text in verbs.items())]
+    return "\n".join(
+        [*lines, "", "mien VERB --help lists the options of a verb that people need, --help all every one."]
+    )
 
 
 def say_once(text: str) -> None:
@@ -52,26 +74,38 @@ def run(argv: list[str]) -> int:
         return 0
     verb = argv[0]
     if verb not in VERBS:
-        print(f"mien: no verb {verb!r}; there are: {', '.join(VERBS)}", file=sys.stderr)
-        return 2
+        return _fail("mien", _no_verb(verb))
     try:
         return importlib.import_module(f"mien.verbs.{verb}").main(argv[1:])
+    except HelpWanted as text:
+        print(text)
+        return 0
+    except UnknownOption as error:
+        now = renamed.OPTIONS.get((verb, error.option))
+        return _fail(f"mien {verb}", f"there is no option {error.option} any more: {now}" if now else str(error))
     except UserError as error:
-        print(f"mien {verb}: {error}", file=sys.stderr)
-        return 2
+        return _fail(f"mien {verb}", str(error))
     except Interrupted as stop:
-        print(f"mien {verb}: {stop}", file=sys.stderr)
-        return stop.exit_code
+        return _fail(f"mien {verb}", str(stop), stop.exit_code)
     except KeyboardInterrupt:
-        print(
-            f"mien {verb}: stopped; what was finished is kept, run the same command again for the rest", file=sys.stderr
-        )
-        return 130
+        what = "stopped; what was finished is kept, run the same command again for the rest"
+        return _fail(f"mien {verb}", what, 130)
     except BrokenPipeError:
         return 141
     except OSError as error:
-        print(f"mien {verb}: {error.strerror or error}: {error.filename or 'input or output'}", file=sys.stderr)
-        return 2
+        return _fail(f"mien {verb}", f"{error.strerror or error}: {error.filename or 'input or output'}")
+
+
+def _no_verb(verb: str) -> str:
+    if verb in renamed.VERBS:
+        return f"there is no verb {verb} any more: {renamed.VERBS[verb]}"
+    near = nearest(verb, VERBS)
+    return f"there is no verb {verb}{f'; did you mean {near}?' if near else '.'} mien --help lists them"
+
+
+def _fail(where: str, text: str, code: int = 2) -> int:
+    print(f"{where}: {text}", file=sys.stderr)
+    return code
 
 
 def main() -> None:

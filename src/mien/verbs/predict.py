@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import tyro
+from mien.errors import UserError, require
+from mien.options import FLAT, Arg
+from mien.timeline.options import PredictConfig
+from mien.verbs.command import command, function
+from mien.verbs.main import STARTED_S
 
 if TYPE_CHECKING:
-    from mien.timeline.options import Outcome, PredictConfig
+    from rich.console import Console
+
+    from mien.models import Model
+    from mien.timeline import Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predict:
     """A video and one or several models to a timeline of apparent expression or affect, with a page to look at it.
 
@@ -21,71 +29,44 @@ class Predict:
     OUT/<name of the video>/ for several videos. Exit code 2 when no video gave a row.
     """
 
-    videos: tyro.conf.Positional[tuple[Path, ...]]
+    HELP: ClassVar = {
+        "what goes in": ("VIDEO", "--model", "--crop", "--boxes", "--allow-contract-mismatch", "--allow-personality"),
+        "what comes out": ("--out", "--step-s", "--smooth-s", "--annotate"),
+        "how it runs": ("--device", "--batch-size"),
+    }
+
+    videos: Annotated[tuple[Path, ...], Arg(positional=True, metavar="VIDEO")]
     """Video files, folders of them, or folders of the images of one video each."""
-    model: Annotated[tuple[str, ...], tyro.conf.arg(name="model", metavar="[NAME=]MODEL"), tyro.conf.UseAppendAction]
+    model: Annotated[tuple[Model | str, ...], Arg(metavar="[NAME=]MODEL", append=True)]
     """Model folder, run folder or hub id; again for several models, which share one detection pass. NAME= prefixes its
     columns."""
-    out: Path
+    out: Annotated[Path, Arg(metavar="DIR")]
     """Folder to write to."""
-    step_s: float | None = None
-    """Seconds between rows. None: 0.25, or one row per frame where all models predict sequences."""
-    batch_size: int = 16
-    """Windows per forward pass."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    boxes: Path | None = None
-    """CSV of face boxes (as for mien prepare) instead of the detector."""
-    crop: Literal["contract", "none"] = "contract"
-    """contract: crop faces as the model was trained. none: the frames are face crops already."""
-    allow_contract_mismatch: bool = False
-    """Predict although the model was trained on other crops; it is then written beside the numbers."""
-    allow_personality: bool = False
-    """Needed for models of personality traits: impressions of strangers, never to be used to choose, rank or judge people."""
-    smooth_s: float = 0.0
-    """Make each row the mean of its track's rows within half of this many seconds on both sides; 0 = off."""
-    annotate: bool = False
-    """Also write annotated.mp4: the video (without sound) with face boxes and the top class or the values."""
+    settings: Annotated[PredictConfig, FLAT] = PredictConfig()
 
 
-def main(argv: list[str]) -> int:
-    """Runs ``mien predict`` with the arguments after the verb; returns the exit code."""
-    args = tyro.cli(Predict, args=argv, prog="mien predict")
-    from mien.errors import UserError
+def work(options: Predict, lines: Console) -> list[Outcome]:
     from mien.models import load
-    from mien.timeline.options import PredictConfig
 
-    if not args.videos:
-        raise UserError("received no video; give at least one file")
-    if not args.model:
-        raise UserError("received no model; give at least one with --model FOLDER")
-    config = PredictConfig(
-        step_s=args.step_s, batch_size=args.batch_size, device=args.device,
-        boxes=None if args.boxes is None else str(args.boxes), ready_crops=args.crop == "none",
-        allow_contract_mismatch=args.allow_contract_mismatch, allow_personality=args.allow_personality,
-        smooth_s=args.smooth_s, annotate=args.annotate,
-    )  # fmt: skip
-    folders = {name: load(place) for name, place in named(args.model).items()}
-    models = {name: f.module for name, f in folders.items()}
-    hashes = {name: f.hash for name, f in folders.items()}
-    outcomes = [predict_one(video, out, models, hashes, config) for video, out in places(args.videos, args.out).items()]
-    show(outcomes)
-    return 0 if any(o.status == "ok" for o in outcomes) else 2
+    require(bool(options.videos), "received no video; give at least one file")
+    folders = {name: load(place) for name, place in named(options.model).items()}
+    videos = places(options.videos, options.out)
+    return [predict_one(video, out, folders, options.settings, lines) for video, out in videos.items()]
 
 
-def named(models: tuple[str, ...]) -> dict[str, str]:
-    """``NAME=PLACE`` or ``PLACE`` to place by name; a name comes from the folder (that of the run for ``RUN/model``).
+def named(models: tuple[Model | str, ...]) -> dict[str, Model | str]:
+    """``NAME=PLACE``, ``PLACE`` or a model by name, which comes from the folder (that of the run for ``RUN/model``).
 
     Raises:
         UserError: two models of one name, or a name that cannot start a column.
     """
     import re
 
-    from mien.errors import UserError
-
-    pairs = []
-    for text in models:
-        name, equals, place = text.partition("=")
-        pairs.append((name, place) if equals else (name_of(Path(text)), text))
+    pairs: list[tuple[str, Model | str]] = []
+    for given in models:
+        name, equals, place = given.partition("=") if isinstance(given, str) else ("", "", "")
+        folder = Path(given) if isinstance(given, str) else given.path
+        pairs.append((name, place) if equals else (name_of(folder), given))
     for name, place in pairs:
         if not re.fullmatch(r"[\w.-]+", name):
             raise UserError(f"--model: {name!r} cannot name columns; give NAME={place} with letters, digits, _ . or -")
@@ -106,7 +87,6 @@ def within(given: Path) -> list[Path]:
         UserError: a folder with both.
     """
     from mien.data.video import VIDEO_SUFFIXES, images_in, natural_key
-    from mien.errors import UserError
 
     if not given.is_dir():
         return [given]
@@ -133,7 +113,7 @@ def places(videos: tuple[Path, ...], out: Path) -> dict[Path, Path]:
     return found
 
 
-def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], config: PredictConfig) -> Outcome:
+def predict_one(video: Path, out: Path, folders: dict[str, Model], config: PredictConfig, lines: Console) -> Outcome:
     """One video with a progress bar: frames, frames per second, expected end."""
     from rich.progress import (
         BarColumn,
@@ -144,29 +124,39 @@ def predict_one(video: Path, out: Path, models: dict, hashes: dict[str, str], co
         TimeRemainingColumn,
     )
 
-    from mien.console import console
-    from mien.data.video import VideoError, probe
     from mien.timeline import predict_video
 
-    try:
-        info = probe(video)
-        total = info.num_frames or (round(info.duration_s * info.fps) if info.duration_s else None)
-        total = 2 * total if total and config.annotate else total
-    except VideoError:
-        total = None
+    models, hashes = {n: f.module for n, f in folders.items()}, {n: f.hash for n, f in folders.items()}
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")
-    lines = console()
     bar = Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(), transient=True, console=lines, disable=not lines.is_terminal,
     )  # fmt: skip
     with bar:
-        task = bar.add_task(video.name, total=total, fps=0.0)
+        task = bar.add_task(video.name, total=frames_to_read(video, config), fps=0.0)
 
         def advance(frames: int) -> None:
             bar.update(task, completed=frames, fps=frames / max(bar.tasks[0].elapsed or 0.0, 1e-3))
 
         return predict_video(video, models, out, config, hashes, advance)
+
+
+def frames_to_read(video: Path, config: PredictConfig) -> int | None:
+    """In both passes; None where the file does not say."""
+    from mien.data.video import VideoError, probe
+
+    try:
+        info = probe(video)
+    except VideoError:
+        return None
+    total = info.num_frames or (round(info.duration_s * info.fps) if info.duration_s else None)
+    return 2 * total if total and config.annotate else total
+
+
+def show_all(outcomes: list[Outcome], options: Predict) -> int:
+    show(outcomes)
+    print(f"{time.monotonic() - STARTED_S:.1f} s in all, from the start of the program")
+    return 0 if any(o.status == "ok" for o in outcomes) else 2
 
 
 def show(outcomes: list[Outcome]) -> None:
@@ -196,3 +186,7 @@ def by_warning(outcomes: list[Outcome]) -> dict[str, list[str]]:
             if warning != o.reason:
                 found.setdefault(warning, []).append(o.video.name)
     return found
+
+
+predict = function(Predict, work)
+main = command(Predict, work, show_all)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from mien.data.options import Parts
 from mien.options import Arg
 from mien.recipes import PRETRAIN
 from mien.verbs.recipe import RecipeVerb, Training, show_model
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain(Training):
+class Pretrain(Training, Parts):
     """Self-supervised training on prepared shards, without labels. Clips of the split "test" are never trained on. --init of a
     model of the same method and shapes goes on with all of it, else its encoder is taken.
 
@@ -37,8 +38,6 @@ class Pretrain(Training):
     """One or several folders written by mien prepare."""
     out: Annotated[Path, Arg(metavar="RUN")]
     """Folder of the run: checkpoints, metrics.jsonl, tensorboard, and at the end model/."""
-    split_column: str = "split"
-    """Manifest column whose rows "test" are held out."""
     data_fraction: float = 1.0
     """Share of the training clips that is used, drawn by the seed. With --steps every share costs the same."""
     by_length: bool = False

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import tyro
+from mien.options import Arg
+from mien.verbs.command import command, function
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.recipes.profile import Profile as Measured
 
 
-@dataclass(frozen=True)
-class ProfileTable:
+@dataclass(frozen=True, kw_only=True)
+class Profile:
     """Parameters, FLOPs and latency of every variant beside the numbers its paper prints.
 
     FLOPs count a multiply-add as one and attention's products too, as the papers do.
     """
 
-    rows: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROW")]] = ()
+    HELP: ClassVar = {"options": ("ROW", "--json", "--no-latency")}
+
+    rows: Annotated[tuple[str, ...], Arg(positional=True, metavar="ROW")] = ()
     """Names of rows; all of them without one."""
     json: bool = False
     """Print a JSON list instead of a table."""
@@ -24,25 +32,27 @@ class ProfileTable:
     """Measure the forward pass of one clip."""
 
 
-def main(argv: list[str]) -> int:
-    args = tyro.cli(ProfileTable, args=argv, prog="mien profile")
+def work(options: Profile, lines: Console) -> list[Measured]:
     from rich.progress import track
 
     from mien.console import console
     from mien.recipes.profile import chosen, profile
 
-    wanted = chosen(args.rows)
-    measured = [
-        profile(v, args.latency) for v in track(wanted, "profiling", console=console(errors=True), transient=True)
-    ]
-    if args.json:
+    bar = console(errors=True, quiet=lines.quiet)
+    rows = track(chosen(options.rows), "profiling", console=bar, transient=True)
+    return [profile(row, options.latency) for row in rows]
+
+
+def show(measured: list[Measured], options: Profile) -> None:
+    from mien.console import console
+
+    if options.json:
         print(json.dumps([asdict(row) for row in measured], indent=1))
     else:
         console().print(table(measured))
-    return 0
 
 
-def table(measured: list[Any]) -> Any:
+def table(measured: list[Measured]) -> Any:
     """Printed number, ours, difference, for each count."""
     from rich.table import Table
 
@@ -73,3 +83,7 @@ def _cell(count: int | None, unit: float, printed: float | None) -> Any:
         return Text.assemble(("    -", "dim"), f" {ours}")
     colour = "green" if agrees(count, unit, printed) else "red"
     return Text.assemble(f"{printed:>5} ", (f"{ours} ({count / unit - printed:+.3f})", colour))
+
+
+profile = function(Profile, work)
+main = command(Profile, work, show)

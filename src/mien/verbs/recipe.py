@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from mien.errors import UserError
 from mien.options import Arg, HelpWanted, from_keywords, help_text, parse
+from mien.options.shared import OnDevice
 from mien.recipes import index, recipe
 from mien.verbs.main import say_once
 
@@ -19,13 +20,11 @@ ASKED = ("-h", "--help")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(OnDevice):
     """What every training run starts from, and where it runs."""
 
     init: Annotated[Model | str | None, Arg(metavar="MODEL")] = None
     """Run, model folder or hub id to start from instead of random weights."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes a GPU where there is one."""
 
 
 @dataclass(frozen=True)

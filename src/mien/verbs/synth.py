@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import tyro
+from mien.corpora.synthetic.options import SynthConfig
+from mien.errors import require
+from mien.options import FLAT, Arg
+from mien.options.shared import Workers
+from mien.verbs.command import command, function
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def synth(
-    out: Path,
-    clips: int = 180,
-    subjects: int = 30,
-    seed: int = 0,
-    frames: int = 64,
-    fps: int = 30,
-    size: int = 192,
-    sound: bool = False,
-    noise: float = 0.01,
-    workers: int = os.cpu_count() or 1,
-    picture: Path | None = None,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Synth(Workers):
     """Draw videos of faces that do not exist, with exact labels: OUT/clips/*.mp4, OUT/labels.csv, OUT/frames.parquet.
 
-    Args:
-        out: Folder to write to. What is there and fits is kept, so the same command continues.
-        clips: Number of clips; they go round the subjects.
-        subjects: Number of drawn people; 60 % train, 15 % val, 25 % test.
-        seed: The same seed gives the same frames and labels.
-        frames: Frames per clip.
-        fps: Frames per second.
-        size: Side of the square picture in pixels.
-        sound: With a voice that follows the mouth.
-        noise: Of the sound: its standard deviation, of full scale; the voice has about 0.2 with an open mouth.
-        workers: Processes to draw with.
-        picture: Also write one picture (PNG or JPEG) of five subjects with the seven expressions.
+    What is in OUT and fits is kept, so the same command continues.
     """
+
+    HELP: ClassVar = {
+        "what comes out": ("--out", "--clips", "--subjects", "--seed", "--picture"),
+        "each video": ("--frames", "--fps", "--size", "--sound", "--noise"),
+        "how it runs": ("--workers",),
+    }
+
+    out: Annotated[Path, Arg(metavar="DIR")]
+    """Folder to write to."""
+    drawn: Annotated[SynthConfig, FLAT] = SynthConfig()
+    picture: Path | None = None
+    """Also write one picture (PNG or JPEG) of five subjects with the seven expressions."""
+
+
+def work(options: Synth, lines: Console) -> Path:
     from rich.progress import Progress
 
-    from mien.corpora.synthetic import SynthConfig, draw_picture, write_clips
-    from mien.errors import require
+    from mien.corpora.synthetic import draw_picture, write_clips
 
-    config = SynthConfig(clips, subjects, seed, frames, fps, size, sound, noise)
+    config, picture = options.drawn, options.picture
     config.check()
-    kinds = (".png", ".jpg", ".jpeg")
-    require(
-        picture is None or picture.suffix.lower() in kinds,
-        f"--picture {picture}: give a name that ends in .png or .jpg",
-    )
-    with Progress(transient=True) as bar:
-        task = bar.add_task("drawing", total=clips)
-        labels = write_clips(out, config, workers, lambda: bar.advance(task))
-    print(f"{clips} clips of {subjects} drawn people in {out / 'clips'}, labels in {labels}")
+    drawable = picture is None or picture.suffix.lower() in (".png", ".jpg", ".jpeg")
+    require(drawable, f"--picture {picture}: give a name that ends in .png or .jpg")
+    with Progress(transient=True, console=lines) as bar:
+        task = bar.add_task("drawing", total=config.clips)
+        labels = write_clips(options.out, config, options.processes, lambda: bar.advance(task))
     if picture is not None:
         draw_picture(picture, config)
-        print(f"picture in {picture}")
-    return 0
+    return labels
 
 
-def main(argv: list[str]) -> int:
-    """Runs ``mien synth`` with the arguments after the verb; returns the exit code."""
-    return tyro.cli(synth, args=argv, prog="mien synth")
+def show(labels: Path, options: Synth) -> None:
+    drawn = options.drawn
+    print(f"{drawn.clips} clips of {drawn.subjects} drawn people in {options.out / 'clips'}, labels in {labels}")
+    if options.picture is not None:
+        print(f"picture in {options.picture}")
+
+
+synth = function(Synth, work)
+main = command(Synth, work, show)

@@ -4,43 +4,63 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import tyro
+from mien.errors import require
+from mien.options import Arg
+from mien.verbs.command import command, function
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.scoring.render import Table as Rendered
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Our rows inside a paper's table, or, with `cross` for the protocol, a matrix: trained on against tested on."""
 
-    protocol: tyro.conf.Positional[str]
+    HELP: ClassVar = {"options": ("PROTOCOL", "RESULTS", "--format", "--out", "--metric")}
+
+    protocol: Annotated[str, Arg(positional=True)]
     """Name of the protocol (docs/protocols.md), or cross."""
-    results: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Folders of `mien finetune --protocol` or of `mien evaluate`; without any, the published rows alone."""
+    results: Annotated[tuple[Path, ...], Arg(positional=True)] = ()
+    """Folders of mien benchmark or of mien evaluate; without any, the published rows alone."""
     format: Literal["markdown", "csv", "latex"] = "markdown"
-    out: Path | None = None
-    """Folder for table.md, table.csv and table.tex."""
+    """What is printed."""
+    out: Annotated[Path | None, Arg(metavar="DIR")] = None
+    """Folder for table.md, table.csv and table.tex; nothing is written by default."""
     metric: str | None = None
-    """With cross: the metric of the cells."""
+    """With cross: the metric of the cells; uar, or ccc of numbers, by default."""
 
 
-def main(argv: list[str]) -> int:
-    args = tyro.cli(Table, args=argv, prog="mien table")
-    from mien.errors import require
+def work(options: Table, lines: Console) -> Rendered:
+    table = rendered(options)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
+            (options.out / f"table.{ending}").write_text(text)
+    return table
+
+
+def rendered(options: Table) -> Rendered:
+    """Raises UserError for options that do not go together."""
     from mien.scoring.protocols import find_protocol
     from mien.scoring.render import TITLES, matrix, protocol_table
 
-    if args.protocol == "cross":
-        known = args.metric is None or args.metric.partition(":")[0] in TITLES
-        require(known, f"--metric {args.metric}: there are {', '.join(TITLES)}")
-        require(bool(args.results), "received no results: mien table cross RESULTS...")
-        table = matrix(args.results, args.metric)
-    else:
-        require(args.metric is None, "--metric belongs to cross: a protocol has its own")
-        table = protocol_table(find_protocol(args.protocol), args.results)
-    print({"markdown": table.markdown, "csv": table.csv, "latex": table.latex}[args.format](), end="")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
-            (args.out / f"table.{ending}").write_text(text)
-    return 0
+    metric = options.metric
+    if options.protocol != "cross":
+        require(metric is None, "--metric belongs to cross: a protocol has its own")
+        return protocol_table(find_protocol(options.protocol), options.results)
+    known = metric is None or metric.partition(":")[0] in TITLES
+    require(known, f"--metric {metric}: there are {', '.join(TITLES)}")
+    require(bool(options.results), "received no results: mien table cross RESULTS...")
+    return matrix(options.results, metric)
+
+
+def show(found: Rendered, options: Table) -> None:
+    print({"markdown": found.markdown, "csv": found.csv, "latex": found.latex}[options.format](), end="")
+
+
+table = function(Table, work)
+main = command(Table, work, show)

@@ -1,33 +1,21 @@
 """Procedural faces: videos of people who do not exist, with exact labels (docs/synthetic.md)."""
 
-from mien.corpora.synthetic.actor import AUS, HAIR_STYLES, TRAITS, Actor, make_actor
-from mien.corpora.synthetic.clip import ClipLabels, Placed, Scene, SynthConfig, clip_labels, draw_clip, draw_scene
-from mien.corpora.synthetic.motion import DYNAMICS, EXPRESSIONS, Motion, envelope
-from mien.corpora.synthetic.picture import draw_picture
-from mien.corpora.synthetic.voice import speak
-from mien.corpora.synthetic.write import COMMENT, splits, write_clips, write_video
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AUS",
-    "COMMENT",
-    "DYNAMICS",
-    "EXPRESSIONS",
-    "HAIR_STYLES",
-    "TRAITS",
-    "Actor",
-    "ClipLabels",
-    "Motion",
-    "Placed",
-    "Scene",
-    "SynthConfig",
-    "clip_labels",
-    "draw_clip",
-    "draw_picture",
-    "draw_scene",
-    "envelope",
-    "make_actor",
-    "speak",
-    "splits",
-    "write_clips",
-    "write_video",
-]
+from mien.lazy import lazy
+
+if TYPE_CHECKING:
+    from mien.corpora.synthetic.clip import Placed as Placed
+    from mien.corpora.synthetic.clip import clip_labels as clip_labels
+    from mien.corpora.synthetic.clip import draw_clip as draw_clip
+    from mien.corpora.synthetic.clip import draw_scene as draw_scene
+    from mien.corpora.synthetic.options import SynthConfig as SynthConfig
+    from mien.corpora.synthetic.picture import draw_picture as draw_picture
+    from mien.corpora.synthetic.voice import speak as speak
+    from mien.corpora.synthetic.write import write_clips as write_clips
+    from mien.corpora.synthetic.write import write_video as write_video
+
+__getattr__ = lazy(
+    __name__, clip="Placed clip_labels draw_clip draw_scene", options="SynthConfig", picture="draw_picture",
+    voice="speak", write="write_clips write_video",
+)  # fmt: skip

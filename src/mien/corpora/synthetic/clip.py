@@ -13,53 +13,12 @@ from mien.corpora.synthetic import head, stage
 from mien.corpora.synthetic.actor import AUS, Actor, make_actor
 from mien.corpora.synthetic.features import draw_features
 from mien.corpora.synthetic.motion import Motion, perform
+from mien.corpora.synthetic.options import SynthConfig
 from mien.corpora.synthetic.shapes import HEIGHT, WIDTH, Array
 from mien.corpora.synthetic.skin import Sheet, draw_sheet
-from mien.errors import UserError
 from mien.rng import generator
 
 Frames = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class SynthConfig:
-    """What to draw."""
-
-    clips: int = 180
-    """Number of clips in all; they go round the subjects."""
-    subjects: int = 30
-    """Number of drawn people."""
-    seed: int = 0
-    """The same seed gives the same frames and labels, whatever the number of workers."""
-    frames: int = 64
-    """Frames per clip, at least 16."""
-    fps: int = 30
-    """Frames per second."""
-    size: int = 192
-    """Side of the square picture in pixels, even, 64 to 1024."""
-    sound: bool = False
-    """With a voice that follows the mouth."""
-    noise: float = 0.01
-    """Of the sound: its standard deviation, of full scale; the voice has about 0.2 with an open mouth."""
-
-    def check(self) -> None:
-        """Raises UserError for values that cannot be drawn."""
-        limits = {
-            "clips": (1, 1_000_000),
-            "subjects": (1, 100_000),
-            "seed": (0, 2**63),
-            "frames": (16, 100_000),
-            "fps": (1, 240),
-            "size": (64, 1024),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"--{name} {value}: allowed are {low} to {high}")
-        if not 0 <= self.noise <= 1:
-            raise UserError(f"--noise {self.noise:g}: allowed are 0 to 1")
-        if self.size % 2:
-            raise UserError(f"--size {self.size}: H.264 needs an even side; take {self.size + 1}")
 
 
 @dataclass(frozen=True)

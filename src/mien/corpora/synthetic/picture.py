@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mien.corpora.synthetic.clip import Frames, SynthConfig, clip_labels, draw_clip
+from mien.corpora.synthetic.clip import Frames, clip_labels, draw_clip
 from mien.corpora.synthetic.motion import EXPRESSIONS
+from mien.corpora.synthetic.options import SynthConfig
 
 _BAND = 18
 """Height in pixels of the strip with the names."""

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.corpora.synthetic.actor import AUS, TRAITS
-from mien.corpora.synthetic.clip import ClipLabels, Frames, SynthConfig, clip_labels, draw_clip
+from mien.corpora.synthetic.clip import ClipLabels, Frames, clip_labels, draw_clip
+from mien.corpora.synthetic.options import SynthConfig
 from mien.corpora.synthetic.voice import RATE, Samples, speak
 from mien.errors import UserError
 from mien.rng import generator

@@ -1,0 +1,79 @@
+"""What came of a video, and what the record and the page are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mien.contract import CropContract
+from mien.data.labels import LabelSpec
+from mien.data.video import VideoInfo
+from mien.timeline.options import PredictConfig
+from mien.timeline.table import Column
+from mien.timeline.tracks import TrackSummary
+
+DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean nothing yet"
+
+
+def subject_of(specs: Iterable[LabelSpec]) -> str:
+    """apparent expression, affect and personality, as far as the models go"""
+    words = {"categorical": "expression", "dimensional": "affect", "traits": "personality"}
+    kinds = {s.kind for s in specs}
+    *rest, last = [text for kind, text in words.items() if kind in kinds]
+    return f"apparent {', '.join(rest)} and {last}" if rest else f"apparent {last}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one video. `status` is that of a manifest row."""
+
+    video: Path
+    out: Path
+    status: Literal["ok", "no_face", "unreadable", "empty"]
+    reason: str = ""
+    num_tracks: int = 0
+    num_rows: int = 0
+    num_frames: int = 0
+    wall_s: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class Run:
+    """One way through one video.
+
+    Args:
+        models: label specs by model name. hashes: of the weights, by model name where known.
+        contract: how the faces were cropped.
+        warnings: what a reader of the numbers must know.
+    """
+
+    video: VideoInfo
+    models: dict[str, LabelSpec]
+    hashes: dict[str, str]
+    config: PredictConfig
+    contract: CropContract
+    columns: list[Column]
+    tracks: dict[int, TrackSummary] = field(default_factory=dict)
+    num_rows: int = 0
+    num_frames: int = 0
+    wall_s: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+    delays: Mapping[str, float] = field(default_factory=dict)
+    """Of the models that see a whole track, not windows of it: so many seconds after a frame its rating was read in training."""
+
+    @property
+    def drawn(self) -> list[str]:
+        """Models that have seen no real face."""
+        return [n for n, s in self.models.items() if s.training_data == "drawn"]
+
+    @property
+    def subject(self) -> str:
+        """What the numbers are about, in words."""
+        return subject_of(self.models.values())
+
+    def why_no_rows(self) -> str:
+        """The reason for an empty timeline."""
+        return f"no face found in {self.num_frames} frames" if self.num_frames else "no frames"

@@ -1,0 +1,58 @@
+"""What the verbs share: a class of options, the work, and what the command line prints of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from mien.options import Arg, callable_of, parse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.models import Model
+
+Result = TypeVar("Result")
+Work = Callable[[Any, "Console"], Result]
+"""Does what the options say. It may print to the console, which is silent for Python."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfModel:
+    """Of a verb about one model."""
+
+    model: Annotated[Model | str, Arg(positional=True)]
+    """Model folder, run folder or hub id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfShards(OfModel):
+    """Of a verb about one model and what it makes of shards."""
+
+    data: Annotated[Path, Arg(metavar="SHARDS")]
+    """Folder written by mien prepare."""
+
+
+def command(options: type, work: Work[Result], show: Callable[[Result, Any], int | None]) -> Callable[[list[str]], int]:
+    """The verb's ``main``: words to options, work, and `show`, which prints its result and may say the exit code."""
+
+    def main(argv: list[str]) -> int:
+        given = parse(options, argv, f"mien {options.__name__.lower()}")
+        from mien.console import console
+
+        return show(work(given, console()), given) or 0
+
+    return main
+
+
+def function(options: type, work: Work[Result]) -> Callable[..., Result]:
+    """The same work from Python, with the options as keywords; it prints nothing."""
+
+    def quietly(given: Any) -> Result:
+        from mien.console import console
+
+        return work(given, console(quiet=True))
+
+    return callable_of(options, quietly, options.__name__.lower())
