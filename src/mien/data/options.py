@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mien.errors import require
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -20,6 +22,10 @@ class LabelShare:
 
     label_fraction: float = 1.0
     """Share of the training clips whose label is used, of each class by itself."""
+
+    def __post_init__(self) -> None:
+        share = self.label_fraction
+        require(0 < share <= 1, f"--label-fraction {share}: give a number above 0 and up to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
