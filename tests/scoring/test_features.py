@@ -71,7 +71,7 @@ def size_of(picture: Path) -> tuple[int, int]:
 
 def test_features_of_a_classifier_are_what_its_head_sees(tmp_path: Path, shards: Path, capsys):
     model, out = classifier(tmp_path / "run", shards), tmp_path / "out"
-    assert run(["embed", str(shards), "--model", str(model), "--out", str(out), "--device", "cpu"]) == 0
+    assert run(["embed", str(model), "--data", str(shards), "--out", str(out), "--device", "cpu"]) == 0
     assert "12 clips, 16 numbers" in capsys.readouterr().out
     table = pq.read_table(out / "features.parquet")
     assert table.column_names == ["clip_id", "source", "track", "subject", "split", "label", "feature"]
@@ -91,8 +91,8 @@ def test_features_of_a_classifier_are_what_its_head_sees(tmp_path: Path, shards:
 
 def test_features_of_a_pretraining_model_are_the_mean_of_its_tokens(tmp_path: Path, shards: Path):
     model, out = pretrained(tmp_path / "run", shards), tmp_path / "out"
-    arguments = ["--model", str(model), "--out", str(out), "--split", "test", "--target", "subject", "--device", "cpu"]
-    assert run(["embed", str(shards), *arguments]) == 0
+    arguments = ["--data", str(shards), "--out", str(out), "--split", "test", "--target", "subject", "--device", "cpu"]
+    assert run(["embed", str(model), *arguments]) == 0
     table = pq.read_table(out / "features.parquet")
     assert table["clip_id"].to_pylist() == ["clip9.mp4/0/0", "clip10.mp4/0/0", "clip11.mp4/0/0"]
     loaded: Any = load(model).module
@@ -108,7 +108,7 @@ def test_shards_without_labels_are_drawn_in_one_colour(tmp_path: Path, shards: P
     shutil.copytree(shards, bare)
     Manifest(Manifest.read(shards).table.drop_columns("label")).write(bare)
     for model in (pretrained(tmp_path / "pretrain", bare), classifier(tmp_path / "classify", bare)):
-        assert run(["embed", str(bare), "--model", str(model), "--out", str(out), "--device", "cpu"]) == 0
+        assert run(["embed", str(model), "--data", str(bare), "--out", str(out), "--device", "cpu"]) == 0
         assert "no column to colour the picture by" in capsys.readouterr().out
         schema = pq.read_schema(out / "features.parquet")
         assert schema.names == ["clip_id", "source", "track", "subject", "split", "feature"]
@@ -125,12 +125,12 @@ def test_bad_input_is_one_line(tmp_path: Path, shards: Path, capsys):
         "--batch-size 0": ["--batch-size", "0"],
     }
     for text, options in wrong.items():
-        assert run(["embed", str(shards), "--model", str(model), "--out", out, *options]) == 2
+        assert run(["embed", str(model), "--data", str(shards), "--out", out, *options]) == 2
         error = capsys.readouterr().err
         assert text in error
         assert error.count("\n") == 1
     for data, name in ((tmp_path, model), (shards, tmp_path / "no")):
-        assert run(["embed", str(data), "--model", str(name), "--out", out]) == 2
+        assert run(["embed", str(name), "--data", str(data), "--out", out]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert not Path(out).exists()
 
