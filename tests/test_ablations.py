@@ -29,7 +29,7 @@ def test_every_variant_builds_a_method_that_sees_something():
     masks = {}
     for start in starts:
         method = recipe_of(start, 0).method
-        method.encoder.check_clip(method.num_frames, method.size)
+        method.encoder.check_clip(method.clip.num_frames, method.clip.size)
         masks[start] = method.mask().num_visible
     regions = [start for start in starts if start.recipe == "mae-dfer-micro"]
     assert len({dict(start.encoder)["region"] for start in regions}) == 4

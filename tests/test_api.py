@@ -33,8 +33,8 @@ def test_every_name_is_there():
     assert [name for name in mien.__all__ if not hasattr(mien, name)] == []
     assert sorted(dir(mien)) == sorted(mien.__all__)
     assert set(VERBS) <= set(dir(mien))
-    with pytest.raises(AttributeError, match="no attribute 'train'"):
-        mien.train  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        mien.trian  # noqa: B018
 
 
 def test_the_names_cost_nothing():

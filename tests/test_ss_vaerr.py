@@ -29,7 +29,7 @@ from ss_vaerr import (
     sums_of,
 )
 
-from mien.recipes.pretrain import RECIPES
+from mien.recipes import recipe
 from mien.recipes.sequence import TABLE_III, TABLE_IV
 from mien.scoring.values import concordance
 
@@ -78,8 +78,8 @@ def test_pretexts_share_the_encoder_of_the_cells_from_scratch():
 
     from mien.encoders.lip_reading import lip_reading_micro
 
-    for recipe, _ in PRETRAIN.values():
-        assert RECIPES[recipe]().method.encoder == lip_reading_micro()
+    for name, _ in PRETRAIN.values():
+        assert recipe(name).method.encoder == lip_reading_micro()
 
 
 def test_scores_are_the_concordance_of_all_frames(tmp_path: Path):

@@ -23,6 +23,7 @@ from mien.methods.dino import DINOConfig
 from mien.models import load
 from mien.recipes import index, recipe
 from mien.scoring import monitors
+from mien.scoring.inference import Inference
 from mien.train.experiment import Experiment
 from mien.train.log import read_metrics
 from mien.train.loop import TrainConfig
@@ -97,7 +98,7 @@ def test_subjects_can_be_recognised_and_pretraining_starts_there(shards: Path, t
 
 def watch(learner: Any, shards: Path) -> Callable[[], dict[str, float]]:
     folder = Shards(shards)
-    found = monitors.monitor(learner.eval(), [folder], [folder.manifest.ok()], 4, torch.device("cpu"))
+    found = monitors.collapse_monitor(learner.eval(), [folder], [folder.manifest.ok()], Inference(4))
     assert found is not None
     return lambda: found(learner)
 

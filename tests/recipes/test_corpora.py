@@ -1,12 +1,13 @@
-"""The whole path, prepare -> finetune -> evaluate, on generated trees of the corpora that are no clips with one class each."""
+"""The whole path, prepare -> benchmark -> evaluate, on generated trees of the corpora that are no clips with one class each."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,14 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.losses.composite import CompositeLoss
 from mien.models import load
-from mien.recipes.folds import Init, finetune_folds
-from mien.recipes.sequence import SequenceRecipe
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe, TaskRecipe, single_frames
+from mien.options import from_keywords
+from mien.recipes.sequence import sequence
+from mien.recipes.supervised import classify, frames, regress
 from mien.scoring.protocols import PROTOCOLS
-from mien.train.loop import TrainConfig
+from mien.train.experiment import Experiment
+from mien.verbs.benchmark import benchmark
 from mien.verbs.main import run
 from tests.corpora.dimensional import (
     prepared,
@@ -34,15 +37,22 @@ from tests.corpora.dimensional import (
     write_werewolf,
 )
 
-TRAIN = TrainConfig(batch_size=4, steps=2, workers=0)
-TPSBT = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
-CLASSIFY = ClassifyRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
-REGRESS = RegressRecipe(num_frames=8, stride=1, randaugment=False, train=TRAIN)
-FRAMES = replace(single_frames(), size=96, test_resize=108, frames=FrameSampling(one_in=2), train=TRAIN)
-SEQUENCE = SequenceRecipe(
-    num_frames=8, gru_hidden=8, w_ccc=(0.5,), w_ncce=(0.5,), num_classes=5, delay_s=0.08, train=TRAIN
-)
-LIPS = LipReadingConfig(width=4)
+SHORT = {"batch_size": 4, "steps": 2, "workers": 0}
+TPSBT, LIPS = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2), LipReadingConfig(width=4)
+
+
+def small(experiment: Experiment, encoder: EncoderConfig, size: int = 32, **values: Any) -> Experiment:
+    """Short runs of a small encoder, with other values of the recipe's options."""
+    return from_keywords(experiment.learning(encoder=encoder), (), {"size": size, **SHORT, **values})
+
+
+CLIPS = {"num_frames": 8, "stride": 1, "randaugment": False}
+CLASSIFY, REGRESS = small(classify(), TPSBT, **CLIPS), small(regress(), TPSBT, **CLIPS)
+FRAMES = small(frames().learning(frames=FrameSampling(one_in=2)), ResNetConfig(width=8), 96, test_resize=108)
+SEQUENCE = small(
+    sequence().learning(loss=CompositeLoss(ccc=(0.5,), ncce=(0.5,))), LIPS, num_frames=8, gru_hidden=8, num_bins=5,
+    delay_s=0.08,
+)  # fmt: skip
 PEOPLE = ("P45", "P46", "P28", "P16")
 TRACKS = ("video1_left", "video1_right", "video2")
 
@@ -54,9 +64,8 @@ class Case:
     corpus: str
     protocol: str
     write: Callable[[Path], Path]
-    recipe: TaskRecipe = REGRESS
-    encoder: EncoderConfig = TPSBT
-    size: int = 32
+    experiment: Experiment = REGRESS
+    allow_personality: bool = False
     options: tuple[str, ...] = ()
     num_videos: int = 1
     num_filled: int = 0
@@ -71,28 +80,28 @@ CASES = {
         write=lambda root: write_werewolf(root, names=("01_02_003", "02_01_001", "07_01_200", "30_09_001")),
     ),
     "avcaffe": Case(
-        "avcaffe", "avcaffe-arousal", recipe=CLASSIFY, num_videos=2,
+        "avcaffe", "avcaffe-arousal", experiment=CLASSIFY, num_videos=2,
         names=("Excited", "Wide-awake", "Neutral", "Dull", "Calm"),
         write=lambda root: write_avcaffe(root, crops=True, people=("aiim001", "aiim003", "aiim004")),
     ),
     "first-impressions": Case(
-        "first-impressions", "first-impressions", write_first_impressions, replace(REGRESS, allow_personality=True),
+        "first-impressions", "first-impressions", write_first_impressions, allow_personality=True,
         num_videos=2, names=("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism"),
     ),
     "sewa": Case("sewa", "sewa", lambda root: write_sewa(root, labelled_test=True)),
     "recola": Case("recola", "recola", lambda root: write_recola(root, PEOPLE)),
-    "sewa, sequences": Case("sewa", "sewa", lambda root: write_sewa(root, labelled_test=True), SEQUENCE, LIPS),
-    "recola, sequences": Case("recola", "recola", lambda root: write_recola(root, PEOPLE), SEQUENCE, LIPS),
+    "sewa, sequences": Case("sewa", "sewa", lambda root: write_sewa(root, labelled_test=True), SEQUENCE),
+    "recola, sequences": Case("recola", "recola", lambda root: write_recola(root, PEOPLE), SEQUENCE),
     "aff-wild2-va": Case(
         "aff-wild2", "aff-wild2-va", lambda root: write_aff_wild2(root, train=TRACKS), options=("task=va",),
         names=("valence", "arousal"),
     ),
     "aff-wild2-expr of clips": Case(
         "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS),
-        replace(CLASSIFY, class_weights=True), num_videos=8, num_filled=3, names=EXPRESSIONS,
+        CLASSIFY.learning(class_weights=True), num_videos=8, num_filled=3, names=EXPRESSIONS,
     ),
     "aff-wild2-expr of frames": Case(
-        "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS), FRAMES, ResNetConfig(width=8), 96,
+        "aff-wild2", "aff-wild2-expr", lambda root: write_aff_wild2(root, train=TRACKS), FRAMES,
         num_videos=8, num_filled=3, names=EXPRESSIONS,
     ),
 }  # fmt: skip
@@ -103,9 +112,9 @@ def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
     case = CASES[name]
     root = case.write(tmp_path / "in")
     prepared(case.corpus, root, tmp_path / "shards", *case.options)
-    start = Init(encoder=case.encoder, size=case.size, device="cpu")
-    path = finetune_folds(
-        case.recipe, FinetuneData(tmp_path / "shards"), tmp_path / "run", PROTOCOLS[case.protocol], "1", start
+    allowed = {"allow_personality": case.allow_personality}
+    path = benchmark(
+        case.protocol, case.experiment, tmp_path / "shards", tmp_path / "run", fold="1", device="cpu", **allowed
     )
     columns = json.loads(path.read_text())["columns"]
     for kind, column in columns.items():
@@ -127,13 +136,13 @@ def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
 
 
 def test_the_timeline_of_a_model_of_single_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Aff-Wild2 by the commands: prepare, finetune, evaluate with smoothing, predict on raw video, the table."""
+    """Aff-Wild2 by the commands: prepare, benchmark, evaluate with smoothing, predict on raw video, the table."""
     write_aff_wild2(tmp_path / "in", train=TRACKS)
     clip, shards, out = video(tmp_path / "film.mp4"), tmp_path / "shards", tmp_path / "run"
     tiny = "--size 96 --test-resize 108 --steps 2 --batch-size 4 --workers 0 --device cpu --encoder byol-micro"
     commands = [
         f"prepare --corpus aff-wild2 {tmp_path}/in --out {shards} --size 108 --workers 0",
-        f"finetune frames --protocol aff-wild2-expr --data {shards} --out {out} {tiny} --frozen-stages 1",
+        f"benchmark aff-wild2-expr frames --data {shards} --out {out} {tiny} --frozen-stages 1",
         f"evaluate {out}/fold_1/strict --data {shards} --protocol aff-wild2-expr --smooth-s 0.1 --device cpu",
         f"predict {clip} --model {out}/fold_1/strict --out {tmp_path}/film --step-s 0.1 --device cpu",
         f"table aff-wild2-expr {out}",

@@ -131,7 +131,7 @@ def test_whole_clips_are_preferred_to_those_at_the_ends(tmp_path: Path):
 
 def test_a_ratio_that_hides_nothing_is_one_line(tmp_path: Path, shards: Path):
     pretrain(RECIPE, [shards], tmp_path / "run", device="cpu")
-    arguments = [str(shards), "--model", str(tmp_path / "run"), "--out", str(tmp_path / "s.png")]
+    arguments = [str(tmp_path / "run"), "--data", str(shards), "--out", str(tmp_path / "s.png")]
     with pytest.raises(UserError, match=r"--mask-ratio 0\.0"):
         main([*arguments, "--mask-ratio", "0"])
 

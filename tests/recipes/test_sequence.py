@@ -6,77 +6,89 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from mien.recipes.finetune import finetune, resolve, select_rows, start_from
 
 from mien.data.labels import LabelSpec
 from mien.data.segments import StretchSet, pixel_statistics
 from mien.data.shards import Shards
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.errors import UserError
-from mien.models import load
-from mien.recipes.sequence import TABLE_III, TABLE_IV, SequenceRecipe, clusters, sequence_recola, sequence_sewa
-from mien.recipes.supervised import FinetuneData
+from mien.losses.composite import TERMS, CompositeLoss
+from mien.models import Model, load
+from mien.options import from_keywords
+from mien.recipes.sequence import TABLE_III, TABLE_IV, sequence, sequence_recola, sequence_sewa
 from mien.scoring.evaluation import evaluate
-from mien.tasks.sequence import SequenceConfig
+from mien.tasks.sequence import SequenceConfig, clusters
+from mien.train.experiment import Experiment
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 from mien.transforms.clip import ClipSpec
+from mien.verbs.finetune import Finetune, begun, finetune, plan_of
 from tests.data.tracks import write_tracks
 
 TINY, SIDE = LipReadingConfig(width=4), 32
-RECIPE = SequenceRecipe(
-    num_frames=20, gru_layers=1, gru_hidden=16, num_classes=6, size=SIDE,
+
+
+def given(experiment: Experiment, **values: Any) -> Experiment:
+    """With other values of its options, wherever they lie."""
+    return from_keywords(experiment, (), values)
+
+
+RECIPE = replace(
+    given(sequence().learning(encoder=TINY), num_frames=20, gru_layers=1, gru_hidden=16, num_bins=6, size=SIDE),
     optim=OptimConfig(lr=0.01 * 256 / 4, betas=(0.9, 0.999), weight_decay=1e-4),
     train=TrainConfig(batch_size=4, steps=60, workers=0),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> FinetuneData:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tracks that grow brighter as their rating rises, of several rows each."""
     tracks = {"a.mp4": [(0.0, 50), (2.0, 20)], "b.mp4": [(0.0, 60)], "test.mp4": [(0.0, 30), (1.2, 25)]}
     root = tmp_path_factory.mktemp("shards") / "tracks"
     write_tracks(root, tracks, size=SIDE)
-    return FinetuneData(root)
+    return root
 
 
-def resolved(recipe: SequenceRecipe, data: FinetuneData) -> SequenceConfig:
-    shards = Shards(data.data)
-    train, _ = select_rows(shards, recipe, data, 0)
-    task = resolve(recipe, start_from(None, TINY, SIDE), shards, train, data).task
+def resolved(experiment: Experiment, data: Path) -> SequenceConfig:
+    options = Finetune(data=data, out=data)
+    experiment, start = begun(options, experiment)
+    task = plan_of(options, experiment, start, Shards(data), options.rows).experiment.task
     assert isinstance(task, SequenceConfig)
     return task
 
 
 def test_it_learns_a_rating_and_is_scored_on_whole_videos(data, tmp_path: Path):
-    run = finetune(RECIPE, data, tmp_path / "run", None, TINY, SIDE, "cpu", "sequence").parent
+    run = tmp_path / "run"
+    finetune(RECIPE, data, run, device="cpu")
     folder = load(run)
-    result = evaluate(folder, Shards(data.data), run / "evaluation")
+    result = evaluate(folder, Shards(data), run / "evaluation")
     assert result["num_values"] == 55
     assert result["ccc"] > 0.7
     kept = json.loads((run / "evaluation" / "evaluation.json").read_text())["per_video"]
     assert list(kept["items"]) == ["test.mp4"]
     assert kept["ccc"]["valence"] == pytest.approx(result["per_target"]["valence"]["ccc"])  # there is one video
-    again = finetune(RECIPE, data, tmp_path / "again", None, TINY, SIDE, "cpu", "sequence")
-    assert load(again).hash == folder.hash
+    again = finetune(RECIPE, data, tmp_path / "again", device="cpu")
+    assert again.hash == folder.hash
 
 
 def test_the_models_config_holds_what_was_measured_on_the_training_videos(data):
-    task = resolved(replace(RECIPE, **TABLE_III["ccc-ncce"]), data)
-    clips = StretchSet(Shards(data.data), Shards(data.data).manifest.take([0, 1, 2]))
+    task = resolved(RECIPE.learning(loss=TABLE_III["ccc-ncce"]), data)
+    clips = StretchSet(Shards(data), Shards(data).manifest.take([0, 1, 2]))
     mean, std = pixel_statistics(clips, True, 0)
-    assert task.spec.mean == task.augment.mean == pytest.approx(mean, abs=1e-4)
-    assert task.spec.std == task.augment.std == pytest.approx(std, abs=1e-4)
-    assert (task.spec.color, task.spec.frame_period_s, task.spec.num_frames) == (False, 0.04, 20)
+    clip, augment = task.spec.clip, task.transform(training=True)
+    assert clip.mean == augment.mean == pytest.approx(mean, abs=1e-4)
+    assert clip.std == augment.std == pytest.approx(std, abs=1e-4)
+    assert (clip.color, clip.frame_period_s, clip.num_frames) == (False, 0.04, 20)
     assert task.spec.names == ("arousal", "valence")
     arousal, valence = task.discrete.centroids
     np.testing.assert_allclose(np.array(valence) - np.array(arousal), 0.3, atol=0.03)
-    known = resolved(replace(RECIPE, statistics="encoder"), data)
-    assert known.spec.mean == known.augment.mean == (0.421,)
+    known = resolved(RECIPE.learning(statistics="encoder"), data)
+    assert known.spec.clip.mean == known.transform(training=True).mean == (0.421,)
     assert known.discrete.centroids == ()
 
 
@@ -107,9 +119,7 @@ def test_tanh_keeps_numbers_within_the_range():
 
 
 def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path: Path):
-    recipe = replace(RECIPE, delay_s=0.4, train=replace(RECIPE.train, steps=1))
-    late = finetune(recipe, data, tmp_path / "late", None, TINY, SIDE, "cpu", "sequence").parent
-    folder, shards = load(late), Shards(data.data)
+    folder, shards = finetune(RECIPE, data, tmp_path / "late", delay_s=0.4, steps=1, device="cpu"), Shards(data)
     evaluate(folder, shards, tmp_path / "late-scores")
     prompt = replace(folder, module=_with_delay(folder, 0.0))
     evaluate(prompt, shards, tmp_path / "prompt-scores")
@@ -119,7 +129,7 @@ def test_late_raters_are_read_later_and_predictions_given_earlier(data, tmp_path
     np.testing.assert_array_equal(truth[0], truth[1])
 
 
-def _with_delay(folder, delay_s: float):
+def _with_delay(folder: Model, delay_s: float) -> torch.nn.Module:
     model = replace(folder.config, delay_s=delay_s).build()
     model.load_state_dict(folder.module.state_dict())
     return model.eval()
@@ -133,44 +143,49 @@ def _column(folder: Path, name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("row", TABLE_III)
 def test_every_row_of_table_3_builds(row, data):
-    resolved(replace(RECIPE, **TABLE_III[row]), data).build()
-    weights = [sum(w[min(k, len(w) - 1)] for w in ({"w_ccc": (1.0,)} | TABLE_III[row]).values()) for k in (0, 1)]
+    loss = TABLE_III[row]
+    resolved(RECIPE.learning(loss=loss), data).build()
+    weights = [sum(loss.weight(term, k) for term in TERMS) for k in (0, 1)]
     assert weights == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("row", TABLE_IV)
 def test_every_row_of_table_4_trains(row, data):
-    recipe = replace(RECIPE, **TABLE_IV[row], **({"size": 96} if "crop" in TABLE_IV[row] else {}))
-    if recipe.size == 96:
+    augment = TABLE_IV[row]
+    if augment.crop is not None:
         with pytest.raises(UserError, match="crops are 32 px, the model needs 96 px"):
-            resolved(recipe, data)
-        recipe = replace(recipe, size=SIDE, crop=26)
-    assert resolved(recipe, data).augment.random == ("crop" in TABLE_IV[row])
+            resolved(given(RECIPE.learning(augment=augment), size=96), data)
+        augment = replace(augment, crop=26)
+    assert resolved(RECIPE.learning(augment=augment), data).transform(training=True).random == (
+        "crop" in row.split("+")
+    )
 
 
 def test_the_papers_settings():
     sewa, recola = sequence_sewa(), sequence_recola()
-    assert (sewa.num_frames, recola.num_frames) == (200, 500)
+    assert (sewa.task.spec.clip.num_frames, recola.task.spec.clip.num_frames) == (200, 500)
     for recipe in (sewa, recola):
         absolute = recipe.optim.lr * recipe.train.batch_size / 256
         assert 7e-5 <= absolute <= 3e-4
         assert 3 <= recipe.train.batch_size <= 20
-        assert (recipe.train.epochs, recipe.optim.weight_decay, recipe.size) == (10, 1e-4, None)
+        size = recipe.task.spec.clip.size  # 0: that of the encoder
+        assert (recipe.train.epochs, recipe.optim.weight_decay, size) == (10, 1e-4, 0)
 
 
 def test_what_cannot_be_trained_is_said(data):
-    for recipe, said in (
-        (replace(RECIPE, w_ccc=(1.0, 1.0, 1.0)), "one for each of 2 targets"),
-        (replace(RECIPE, w_ncce=(1.0,), num_classes=500), "cannot make 500 clusters"),
-        (replace(RECIPE, w_ccc=(math.inf,)), "--w-ccc inf: give one weight"),
-        (replace(RECIPE, delay_s=9.0), r"no training frame is annotated that lies 9 s \(--delay-s\)"),
-        (replace(RECIPE, range=(0.0, 1.0)), r"arousal is -0.* in training, beyond --range 0 1: give the range"),
-        (replace(RECIPE, size=64), "needs 64 px; prepare it again with --size 64$"),
+    for experiment, said in (
+        (RECIPE.learning(loss=CompositeLoss((1.0, 1.0, 1.0))), "one for each of 2 targets"),
+        (given(RECIPE.learning(loss=CompositeLoss(ncce=(1.0,))), num_bins=500), "cannot make 500 clusters"),
+        (RECIPE.learning(loss=CompositeLoss((math.inf,))), "--loss.ccc inf: give one weight"),
+        (given(RECIPE, delay_s=9.0), r"no training frame is annotated that lies 9 s \(--delay-s\)"),
+        (given(RECIPE, range=(0.0, 1.0)), r"arousal is -0.* in training, beyond --range 0 1: give the range"),
+        (given(RECIPE, size=64), "needs 64 px; prepare it again with --size 64$"),
+        (given(RECIPE, target="dominance"), "no per-frame target 'dominance'"),
     ):
         with pytest.raises(UserError, match=said):
-            resolved(recipe, data)
-    with pytest.raises(UserError, match="no per-frame target 'dominance'"):
-        resolved(RECIPE, replace(data, target=("dominance",)))
-    for fields in ({"delay_s": 60.0}, {"missing": 1.5}, {"range": (1.0, -1.0)}, {"num_classes": 1}, {"fps": 0.0}):
+            resolved(experiment, data)
+    for name, value in {
+        "delay_s": 60.0, "missing": 1.5, "range": (1.0, -1.0), "num_bins": 1, "frame_period_s": 0.0
+    }.items():  # fmt: skip
         with pytest.raises(UserError, match="give"):
-            replace(RECIPE, **fields)
+            given(RECIPE, **{name: value})

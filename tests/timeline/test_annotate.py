@@ -39,7 +39,7 @@ def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
 
 
 def off_line(row: np.ndarray, x: int) -> int:
-    """How far the pixels around `x` are from the colour of the first class (boxes are smoothed a little, so not only those at `x`)."""
+    """How far pixels around `x` are from the first class's colour (boxes are smoothed a little, hence not those at `x` alone)."""
     return int(np.abs(row[x - 12 : x + 13].astype(int) - (0x44, 0x77, 0xAA)).max(1).min())
 
 

@@ -51,6 +51,11 @@ class LabelSpec:
         return self.kind == "categorical"
 
 
+def asks_for(spec: LabelSpec, targets: tuple[str, ...]) -> bool:
+    """Whether it names these targets, in whatever order, or leaves open which."""
+    return spec.target == LabelSpec().target or set(spec.target) == set(targets)
+
+
 def refuse_personality(name: str, spec: LabelSpec, allowed: bool) -> None:
     """Raises UserError for a model of traits that nobody has asked for by name."""
     asked = spec.kind != "traits" or allowed

@@ -1,7 +1,7 @@
 """Cross-corpus: how a model of one corpus is scored on another, found out before it is trained.
 
 Of a corpus its protocol says which rows are trained on and which are scored (`--fold` where there are several); shards that are
-of no corpus follow ``--target`` and ``--split``.
+of no corpus follow ``--target`` and ``--split-column``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mien.corpora.record import classes_of, read_record
 from mien.data.contract import check_contract
-from mien.data.labels import LabelSpec
+from mien.data.labels import LabelSpec, asks_for
 from mien.data.manifest import Manifest
 from mien.data.select import class_names, in_split, labelled
 from mien.data.shards import Shards
@@ -49,17 +49,17 @@ def part_of(shards: Shards, spec: LabelSpec, split_column: str, fold: str = "1")
     """Rows by the corpus's protocol for models of this spec, or by the options.
 
     Args:
-        spec: its target is that of shards of no corpus; where it is not the usual one it chooses between protocols.
+        spec: its target is that of shards of no corpus; where it names one, it chooses between protocols.
 
     Raises:
         UserError: several protocols, or none of the recipe's kind.
     """
-    root, usual, per = shards.root, spec.target == LabelSpec().target, spec.per
+    root, per = shards.root, spec.per
     record, name = read_record(root), corpus_of(root)
     if record is None:
         return Part(shards, name, spec.target, split_column)
     found = [p for p in PROTOCOLS.values() if p.corpus == record.name and p.classes == spec.classes]
-    found = [p for p in found if usual or p.targets == spec.target]
+    found = [p for p in found if asks_for(spec, p.targets)]
     there = ", ".join(f"{p.name} (--target {' '.join(p.targets)})" for p in found) or "none of this recipe's kind"
     require(len(found) == 1, f"protocols of {root} ({record.name}): {there}; one is needed")
     (protocol,) = found

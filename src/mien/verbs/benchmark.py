@@ -77,14 +77,20 @@ def work(name: str, options: Benchmark, experiment: Experiment) -> Path:
 
 
 def fitting(experiment: Experiment, protocol: Protocol, shards: Shards) -> Experiment:
-    """The experiment with the protocol's targets. Raises UserError: another kind of recipe, shards of another corpus."""
+    """The experiment with the protocol's targets.
+
+    Raises:
+        UserError: other targets, another kind of recipe, shards of another corpus.
+    """
     from mien.corpora.record import read_record
+    from mien.data.labels import asks_for
     from mien.errors import require
 
     spec, title = experiment.task.spec, f"protocol {protocol.name}"
     wanted = "a classifier" if protocol.classes else "a regression"
     require(spec.classes == protocol.classes, f"{title} is {wanted}: take such a recipe")
     require(protocol.per == "frame" or spec.per == "clip", f"{title} is of clips: take a recipe of clips")
+    require(asks_for(spec, protocol.targets), f"{title} sets --target: leave it out")
     record = read_record(shards.root)
     same = record is None or record.name == protocol.corpus
     require(same, f"{shards.root} holds {record and record.name}, the protocol is of {protocol.corpus}")

@@ -1,4 +1,4 @@
-"""What recipes make of a manifest: soft labels, weights, ranges, and what they refuse."""
+"""What tasks make of a manifest: soft labels, weights, ranges, and what they refuse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.data.dataset import ClipSet
-from mien.data.labels import LabelSpec
+from mien.data.labels import LabelSpec, refuse_personality
 from mien.data.loader import ClipLoader
 from mien.data.manifest import Manifest
 from mien.data.sampling import cover_indices, num_windows
@@ -16,8 +16,9 @@ from mien.data.select import vote_shares
 from mien.data.shards import Shards
 from mien.data.view import View
 from mien.errors import UserError
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
+from mien.learner import TrainingData
 from mien.tasks.classify import ClassifyConfig
+from mien.tasks.regress import RegressConfig
 from mien.transforms.clip import Augment
 from tests.conftest import write_shards
 
@@ -40,45 +41,47 @@ def test_votes_become_shares_and_the_label_where_nobody_voted():
 def test_balanced_sampling_draws_every_class_equally_often(tmp_path: Path):
     root = write_shards(tmp_path, num_clips=10)
     rows = manifest(label=["anger"] * 8 + ["happiness"] * 2)
-    weights = ClassifyRecipe(balanced_sampling=True).sampling_weights(rows, SPEC)
+    weights = ClassifyConfig(SPEC, balanced_sampling=True).sampling_weights(rows)
     view = View(4, 1, "train", Augment(size=16))
     loader = ClipLoader(ClipSet(Shards(root)), {"clip": view}, 10, 0, weights=weights, workers=0)
     drawn = [s.index for step in range(200) for s in loader.samples(step)]
     assert np.mean(np.array(drawn) >= 8) == pytest.approx(0.5, abs=0.04)
 
 
-def test_class_weights_make_classes_weigh_alike():
-    rows = manifest(label=["anger"] * 3 + ["happiness"])
-    start = _start()
-    task = ClassifyRecipe(class_weights=True, mixup=0, cutmix=0).task(start, SPEC, rows, False)
-    assert task.class_weights == pytest.approx((2 / 3, 2))
-    assert isinstance(task, ClassifyConfig)
+def training(shards: Path, **columns: list) -> TrainingData:
+    """Rows with these columns, as if they were of the shards."""
+    count = len(next(iter(columns.values())))
+    return TrainingData((Shards(shards),), (manifest(fps=[25.0] * count, **columns),))
 
 
-def _start():
-    from mien.encoders.vit import vit_micro
-    from mien.recipes.supervised import Start
+def regressor(shards: Path, **columns: list) -> LabelSpec:
+    """What a regression of the columns means after training on these rows."""
+    config = RegressConfig(LabelSpec(kind="dimensional", target=tuple(columns)))
+    return config.fitted(training(shards, **columns)).spec
 
-    return Start(vit_micro(), 96, None)
+
+def test_class_weights_make_classes_weigh_alike(shards: Path):
+    task = ClassifyConfig(class_weights=True).fitted(training(shards, label=["anger"] * 3 + ["happiness"]))
+    assert task.weights == pytest.approx((2 / 3, 2))
+    assert task.spec.names == SPEC.names
 
 
 @pytest.mark.parametrize(("values", "expected"), [([0.0, 0.5], (0, 1)), ([-0.5, 0.5], (-1, 1)), ([1.0, 7.0], (1, 7))])
-def test_the_range_is_the_smallest_usual_one(values, expected):
-    data = FinetuneData(Path(), ("arousal",))
-    assert RegressRecipe().label_spec(manifest(arousal=values), data, {}).range == expected
+def test_the_range_is_the_smallest_usual_one(values, expected, shards: Path):
+    assert regressor(shards, arousal=values).range == expected
 
 
-def test_personality_needs_a_word_of_consent():
-    rows, data = manifest(extraversion=[0.1, 0.9]), FinetuneData(Path(), ("extraversion",))
+def test_personality_needs_a_word_of_consent(shards: Path):
+    spec = regressor(shards, extraversion=[0.1, 0.9])
     with pytest.raises(UserError, match="--allow-personality"):
-        RegressRecipe().label_spec(rows, data, {})
-    spec = RegressRecipe(allow_personality=True).label_spec(rows, data, {})
+        refuse_personality("--target", spec, allowed=False)
+    refuse_personality("--target", spec, allowed=True)
     assert (spec.kind, spec.range) == ("traits", (0.0, 1.0))
 
 
 def test_words_cannot_be_regressed():
     with pytest.raises(UserError, match="holds words"):
-        RegressRecipe().targets(manifest(arousal=["high", "low"]), LabelSpec(("arousal",), "dimensional"))
+        RegressConfig(LabelSpec(("arousal",), "dimensional")).targets(manifest(arousal=["high", "low"]))
 
 
 @pytest.mark.parametrize(("n", "frames", "stride"), [(100, 8, 4), (5, 8, 2), (64, 16, 4), (65, 16, 4), (33, 4, 3)])

@@ -1,9 +1,10 @@
-"""`mien finetune --protocol`: folds, both columns, resume, pooling, and the tables made of them."""
+"""`mien benchmark`: folds, both columns, resume, pooling, and the tables made of them."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,41 +12,51 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from mien.recipes.experiment import open_run
-from mien.recipes.finetune import finetune
-from mien.recipes.folds import Init, check, finetune_folds
 
 from mien.corpora.record import CorpusRecord
+from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.select import hold_out
 from mien.data.shards import Shards, write_contract
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.errors import UserError
-from mien.models import load
-from mien.recipes import published
-from mien.recipes.supervised import ClassifyRecipe, FinetuneData, RegressRecipe
+from mien.models import Model, load
+from mien.recipes import recipe
+from mien.recipes.supervised import AUGMENT, classify, regress
 from mien.scoring.folds import score_once, selection
 from mien.scoring.options import Scoring
 from mien.scoring.protocols import PROTOCOLS, Protocol
 from mien.scoring.render import protocol_table
 from mien.scoring.table import KINDS
 from mien.train.loop import TrainConfig
-from mien.train.optim import rates
+from mien.transforms.clip import ClipSpec
+from mien.transforms.mix import Mix
+from mien.verbs.benchmark import benchmark
+from mien.verbs.finetune import finetune
 from mien.verbs.main import run
 from tests.conftest import write_shards
 from tests.scoring.shards import FAILED, write_grey
 
 ENCODER = TPSBTConfig(dim=16, num_heads=2, depths=(1, 1, 1), bottlenecks=2)
-RECIPE = ClassifyRecipe(
-    num_frames=8,
-    stride=1,
-    randaugment=False,
-    mixup=0.0,
-    cutmix=0.0,
-    train=TrainConfig(batch_size=4, steps=2, workers=0),
+CLIP = ClipSpec(8, 1, size=32)
+TRAIN = TrainConfig(batch_size=4, steps=2, workers=0, evaluations=20)
+RECIPE = replace(
+    classify().learning(
+        spec=LabelSpec(clip=CLIP), encoder=ENCODER, augment=replace(AUGMENT, randaugment=False), mix=Mix(0.0, 0.0)
+    ),
+    train=TRAIN,
 )
-START = Init(encoder=ENCODER, size=32, device="cpu")
+NUMBERS = replace(
+    regress().learning(spec=LabelSpec(kind="dimensional", range=(0.0, 1.0), clip=CLIP), encoder=ENCODER), train=TRAIN
+)
 TWO = Protocol("two", "two folds", "motion", ("label",), ("uar", "war"), (), folds=("fold_1", "fold_2"))
+
+
+def folds_of(protocol: Protocol, *args: Any, **options: Any) -> Path:
+    """What `benchmark` does for a protocol that is not in the table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, protocol.name, protocol)
+        return benchmark(protocol.name, *args, device="cpu", **options)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(folded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "ours"
-    finetune_folds(RECIPE, FinetuneData(folded), out, TWO, "all", START)
+    folds_of(TWO, RECIPE, folded, out)
     return out
 
 
@@ -109,16 +120,16 @@ def test_finished_folds_are_skipped_and_a_lost_one_is_made_again(finished: Path,
     kept = {p: os.stat(p).st_mtime_ns for p in finished.rglob("evaluation.json") if p != scores}
     before = json.loads(scores.read_text())
     scores.unlink()
-    finetune_folds(RECIPE, FinetuneData(folded), finished, TWO, "all", START)
+    folds_of(TWO, RECIPE, folded, finished)
     assert {p: os.stat(p).st_mtime_ns for p in files} == files
     assert {p: os.stat(p).st_mtime_ns for p in kept} == kept
     assert json.loads(scores.read_text())["war"] == before["war"]
     with pytest.raises(UserError, match="holds another run"):
-        finetune_folds(replace(RECIPE, flip=0.0), FinetuneData(folded), finished, TWO, "1", START)
+        folds_of(TWO, RECIPE, folded, finished, fold="1", flip=0.0)
 
 
 def test_one_run_for_both_columns_says_so(folded: Path, tmp_path: Path):
-    path = finetune_folds(RECIPE, FinetuneData(folded), tmp_path / "run", TWO, "2", START, single_run=True)
+    path = folds_of(TWO, RECIPE, folded, tmp_path / "run", fold="2", single_run=True)
     result = json.loads(path.read_text())
     assert not (tmp_path / "run" / "fold_2" / "paper").exists()
     assert (tmp_path / "run" / "fold_2" / "strict" / "last" / "model.safetensors").is_file()
@@ -136,7 +147,7 @@ def test_an_official_validation_part_needs_one_run(folded: Path, tmp_path: Path)
     )
     write_contract(root, Shards(folded).contract)
     protocol = replace(TWO, folds=("split",))
-    result = json.loads(finetune_folds(RECIPE, FinetuneData(root), tmp_path / "run", protocol, "1", START).read_text())
+    result = json.loads(folds_of(protocol, RECIPE, root, tmp_path / "run", fold="1").read_text())
     assert not (tmp_path / "run" / "fold_1" / "paper").exists()
     assert result["columns"]["strict"]["selection"].startswith("best epoch on the official validation part")
     assert "held-out" not in result["columns"]["paper"]["selection"]
@@ -147,7 +158,7 @@ def test_a_number_chosen_on_test_says_so_wherever_it_is(
 ):
     protocol = replace(PROTOCOLS["dfew"], folds=("fold_1",), published_select="test", selection="best on the test list")
     out = tmp_path / "chosen"
-    result = json.loads(finetune_folds(RECIPE, FinetuneData(folded), out, protocol, "1", START).read_text())
+    result = json.loads(folds_of(protocol, RECIPE, folded, out, fold="1").read_text())
     assert result["columns"]["paper"]["chosen_on_test"]
     assert not result["columns"]["strict"]["chosen_on_test"]
     from mien.scoring.render import plain
@@ -206,7 +217,7 @@ def test_the_matrix_over_corpora(folded: Path, finished: Path, tmp_path: Path, c
 
 def test_the_command_runs_a_fold(folded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     sizes = "--size 32 --steps 1 --batch-size 4 --workers 0 --device cpu --single-run"
-    words = f"finetune classify-dfew --data {folded} --out {tmp_path / 'run'} --protocol dfew --fold 2 {sizes}"
+    words = f"benchmark dfew --data {folded} --out {tmp_path / 'run'} --fold 2 {sizes}"
     assert run(words.split()) == 0
     said = capsys.readouterr().out
     assert "paper protocol: " in said
@@ -214,7 +225,7 @@ def test_the_command_runs_a_fold(folded: Path, tmp_path: Path, capsys: pytest.Ca
     assert "not yet: fold_1, fold_3, fold_4, fold_5" in said
     assert "fold_2: 12 videos, 1 failed; audit: no clip, source or subject is in two parts" in said
     experiment = json.loads((tmp_path / "run" / "fold_2" / "strict" / "experiment.json").read_text())
-    assert experiment["resolved"]["recipe"] == "classify-dfew"
+    assert experiment["resolved"]["recipe"] == PROTOCOLS["dfew"].recipe == "classify"
 
 
 def test_a_regression_is_pooled_over_its_folds(tmp_path: Path):
@@ -227,8 +238,7 @@ def test_a_regression_is_pooled_over_its_folds(tmp_path: Path):
     ]
     root = write_grey(tmp_path / "s", levels, [*columns[:-1], columns[-1] | FAILED])
     protocol = replace(PROTOCOLS["werewolf-xl"], folds=("fold_1", "fold_2"))
-    recipe = replace(RegressRecipe(num_frames=8, stride=1, range=(0.0, 1.0)), train=RECIPE.train)
-    path = finetune_folds(recipe, FinetuneData(root), tmp_path / "run", protocol, "all", START)
+    path = folds_of(protocol, NUMBERS, root, tmp_path / "run")
     column = json.loads(path.read_text())["columns"]["paper"]
     assert (column["pooled"]["num_videos"], column["pooled"]["num_failed"]) == (12, 1)
     tables = [
@@ -250,35 +260,41 @@ def test_a_regression_is_pooled_over_its_folds(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "data", "protocol", "words"),
+    ("recipe", "options", "protocol", "words"),
     [
-        (RECIPE, {"target": ("mood",)}, "dfew", "--protocol dfew sets --target"),
-        (RECIPE, {"split": "fold_1"}, "dfew", "sets --split"),
-        (RECIPE, {"select": "best"}, "dfew", "sets --select"),
+        (RECIPE, {"target": ("mood",)}, "dfew", "protocol dfew sets --target"),
+        (RECIPE, {"split_column": "fold_1"}, "dfew", "there is no keyword split_column"),
+        (RECIPE, {"select": "best"}, "dfew", "there is no keyword select"),
         (RECIPE, {}, "werewolf-xl", "is a regression"),
-        (RegressRecipe(), {}, "dfew", "is a classifier"),
-        (published.frames(), {}, "dfew", "is of clips"),
-        (replace(RECIPE, soft_labels=True), {}, "aff-wild2-expr", "--soft-labels .* are for --per clip"),
+        (regress(), {}, "dfew", "is a classifier"),
+        (recipe("sequence"), {}, "werewolf-xl", "is of clips"),
+        (recipe("frames"), {}, "dfew", "is of clips"),
+        (RECIPE.learning(soft_labels=True), {}, "aff-wild2-expr", "--soft-labels .* are for --per clip"),
     ],
 )
-def test_what_does_not_fit_a_protocol_is_refused(recipe, data, protocol, words, tmp_path: Path):
+def test_what_does_not_fit_a_protocol_is_refused(recipe, options, protocol, words, folded: Path, tmp_path: Path):
     with pytest.raises(UserError, match=words):
-        check(recipe, replace(FinetuneData(tmp_path), **data), PROTOCOLS[protocol])
+        benchmark(protocol, recipe, folded, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
 
 
-def test_shards_of_another_corpus_are_refused(tmp_path: Path):
-    CorpusRecord("mafw").write(tmp_path)
+def test_shards_of_another_corpus_are_refused(folded: Path, tmp_path: Path):
+    root = tmp_path / "mafw"
+    shutil.copytree(folded, root)
+    CorpusRecord("mafw").write(root)
     with pytest.raises(UserError, match="holds mafw, the protocol is of dfew"):
-        check(RECIPE, FinetuneData(tmp_path), PROTOCOLS["dfew"])
+        benchmark("dfew", RECIPE, root, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("finetune classify --data SHARDS --out new --fold 1", "belong to --protocol"),
-        ("finetune classify --data SHARDS --out new --protocol dfwe", "did you mean dfew?"),
-        ("finetune classify --data SHARDS --out new --protocol dfew --fold 7", "has folds 1 to 5"),
-        ("finetune classify --data SHARDS --out new --protocol dfew --fold all", "no column 'fold_3' in the manifest"),
+        ("finetune classify --data SHARDS --out new --fold 1", "there is no option --fold"),
+        ("benchmark dfwe --data SHARDS --out new", "did you mean dfew?"),
+        ("benchmark dfwe classify --data SHARDS --out new", "did you mean dfew?"),
+        ("benchmark dfew --data SHARDS --out new --fold 7", "has folds 1 to 5"),
+        ("benchmark dfew --data SHARDS --out new --fold all", "no column 'fold_3' in the manifest"),
+        ("benchmark dfew --data SHARDS --out new --select best", "there is no option --select"),
         ("table dfwe", "did you mean dfew?"),
         ("table dfew nowhere", "nowhere holds no protocol.json"),
         ("table cross", "received no results"),
@@ -302,73 +318,8 @@ def test_bad_input_is_one_line(words: str, says: str, folded: Path, finished: Pa
     assert "\n" not in errors
 
 
-CLIPS = [name for name in published.RECIPES if not name.startswith(("frames", "sequence"))]
-
-
-@pytest.mark.parametrize("name", published.RECIPES)
-def test_every_published_recipe_says_what_it_costs_and_gives(name: str, tmp_path: Path):
-    recipe, said = published.RECIPES[name](), published.RECIPES[name].__doc__ or ""
-    assert recipe.views == (2 if name in CLIPS else 1)
-    if name not in ("classify", "regress", "sequence", "sequence-micro"):
-        assert f"mien finetune {name} " in said
-        assert "Cost:" in said or name.startswith("sequence")  # the paper does not say how long it trains
-        assert "Expected" in said
-        protocol = PROTOCOLS[said.split("--protocol ")[1].split()[0]]
-        assert (protocol.kind == "categorical") == isinstance(recipe, ClassifyRecipe)
-    open_run(tmp_path / "run", name, recipe, {})  # it can be written down
-
-
-def test_a_run_of_an_older_mien_goes_on_where_its_new_fields_have_their_defaults(tmp_path: Path):
-    recipe = published.RECIPES["classify"]()
-    hashed = open_run(tmp_path / "run", "classify", recipe, {})
-    path = tmp_path / "run" / "experiment.json"
-    older = json.loads(path.read_text())
-    del older["resolved"]["experiment"]["optim"]["momentum"]
-    path.write_text(json.dumps(older))
-    assert open_run(tmp_path / "run", "classify", recipe, {}) == hashed
-    with pytest.raises(UserError, match=r"optim.momentum: 0.9 there, 0.5 now"):
-        open_run(tmp_path / "run", "classify", replace(recipe, optim=replace(recipe.optim, momentum=0.5)), {})
-
-
-def test_batches_and_strides_are_the_published_ones():
-    made: dict[str, Any] = {name: published.RECIPES[name]() for name in CLIPS}
-    batches = {n: r.train.batch_size for n, r in made.items() if r.train.batch_size != 96}
-    assert batches == {
-        "classify-dfew-svfap-released": 64, "classify-ferv39k-svfap-released": 64, "classify-mafw-svfap-released": 64,
-        "classify-ferv39k-mae-dfer-released": 120,
-    }  # fmt: skip
-    strides = {n: r.stride for n, r in made.items() if r.stride != 4}
-    assert strides == {n: 1 for n in made if "ferv39k" in n} | {"regress-werewolf-xl": 3}
-    # official.md 3.6: learning rates 3.75e-4 at 96 clips, 4.6875e-4 at 120; 2.5e-4 at SVFAP's 64
-    rates = {n: r.optim.lr * r.train.batch_size / 256 for n, r in made.items()}
-    assert rates["classify-dfew"] == pytest.approx(3.75e-4)
-    assert rates["classify-ferv39k-mae-dfer-released"] == pytest.approx(4.6875e-4)
-    assert rates["classify-dfew-svfap-released"] == pytest.approx(2.5e-4)
-    # steps per epoch of the published logs: 97 (DFEW fold 1), 259 (FERV39k)
-    assert made["classify-dfew"].train.total_steps(9356) // 100 == 97
-    assert made["classify-ferv39k-mae-dfer-released"].train.total_steps(31_088) // 100 == 259
-
-
-@pytest.mark.parametrize("name", ["frames", "frames-released", "frames-resnet50-released"])
-def test_settings_of_single_frames_are_the_published_ones(name: str):
-    """official.md 8.3: SGD 0.005 at batch 128, cosine to 1e-5 after 100 of 8000 iterations from a tenth of the rate."""
-    recipe = published.RECIPES[name]()
-    assert isinstance(recipe, ClassifyRecipe)
-    train = recipe.train
-    assert train.batch_size == 128
-    assert (train.total_steps(60_000), train.warmup_steps(60_000)) == (8000, 100)
-    first, peak, last = (rates(recipe.optim, step, 8000, 100, 0.5).lr for step in (0, 100, 8000))
-    assert (first, peak, last) == pytest.approx((0.0005, 0.005, 1e-5))
-    assert (recipe.optim.kind, recipe.optim.momentum, recipe.optim.weight_decay) == ("sgd", 0.9, 0.01)
-    assert (recipe.size, recipe.test_resize, recipe.crop_area, recipe.crop_aspect) == (224, 256, (0.6, 1.0), (1.0, 1.0))
-    assert recipe.frames is not None
-    assert recipe.frames.redraw == (name == "frames")
-    wanted = {"frames": ("srp", 3), "frames-released": ("tokens", -1), "frames-resnet50-released": ("srp", 2)}
-    assert (recipe.pool, recipe.frozen_stages) == wanted[name]
-
-
 def test_a_score_is_kept_only_for_the_same_settings(finished: Path, folded: Path, tmp_path: Path):
-    model, shards, out = finished / "fold_1" / "paper", Shards(folded), tmp_path / "e"
+    model, shards, out = load(finished / "fold_1" / "paper"), Shards(folded), tmp_path / "e"
     path = out / "evaluation.json"
     score_once(model, shards, out, Scoring(split_column="fold_1"))
     first = path.stat().st_mtime_ns
@@ -382,12 +333,12 @@ def test_a_score_is_kept_only_for_the_same_settings(finished: Path, folded: Path
 
 
 def test_half_a_model_is_not_taken_for_a_finished_run(folded: Path, tmp_path: Path):
-    data = FinetuneData(folded, ("label",), split="fold_1")
-    arguments = (RECIPE, data, tmp_path / "run", None, ENCODER, 32, "cpu")
-    whole = finetune(*arguments)
-    found = load(whole).hash
-    (whole / "config.json").unlink()  # it is written last
-    assert load(finetune(*arguments)).hash == found
+    def trained() -> Model:
+        return finetune(RECIPE, folded, tmp_path / "run", split_column="fold_1", device="cpu")
+
+    whole = trained()
+    (whole.path / "config.json").unlink()  # it is written last
+    assert trained().hash == whole.hash
 
 
 def test_a_test_part_without_numbers_is_found_before_training(tmp_path: Path):
@@ -404,7 +355,6 @@ def test_a_test_part_without_numbers_is_found_before_training(tmp_path: Path):
     ]
     root = write_grey(tmp_path / "s", [0.1 * i for i in range(9)], columns)
     protocol = replace(PROTOCOLS["werewolf-xl"], folds=("fold_1",))
-    recipe = replace(RegressRecipe(num_frames=8, stride=1, range=(0.0, 1.0)), train=RECIPE.train)
     with pytest.raises(UserError, match="fold_1=test has no arousal, so protocol werewolf-xl cannot score it"):
-        finetune_folds(recipe, FinetuneData(root), tmp_path / "run", protocol, "all", START)
+        folds_of(protocol, NUMBERS, root, tmp_path / "run")
     assert not (tmp_path / "run").exists()
