@@ -11,12 +11,9 @@ import pytest
 from PIL import Image
 
 import mien
-from mien.models import Provenance, save_model
 from mien.options import leaves
 from mien.verbs.main import VERBS
 from tests.scoring.test_features import classifier, pretrained
-from tests.timeline.helpers import classifier as of_videos
-from tests.timeline.helpers import every, write_video
 from tests.verbs.options import RECIPE_VERBS, class_of
 
 PLAIN = [verb for verb in VERBS if verb not in RECIPE_VERBS]
@@ -73,16 +70,6 @@ def test_models_and_shards_are_taken_as_they_are(tmp_path: Path, shards: Path):
     learner = mien.load(pretrained(tmp_path / "pre", shards))
     picture = mien.reconstruct(learner, data=data, clips=1, frames=2, device="cpu")
     assert isinstance(picture, Image.Image)
-
-
-def test_a_timeline_and_what_must_be_known_of_it(tmp_path: Path):
-    network = of_videos(training_data="drawn")
-    save_model(tmp_path / "m", network, network.config, Provenance())
-    video = write_video(tmp_path / "v.mp4", every(0.05, 21))
-    model = mien.load(tmp_path / "m")
-    with pytest.warns(UserWarning, match="v.mp4: m was trained only on drawn faces"):
-        found = mien.predict(video, model, out=tmp_path / "o", crop="none")
-    assert found.num_rows == 5
 
 
 def test_tables_and_machines():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ class Predict:
     model: Annotated[tuple[Model | str, ...], Arg(metavar="[NAME=]MODEL", append=True)]
     """Model folder, run folder or hub id; again for several models, which share one detection pass. NAME= prefixes its
     columns."""
-    out: Annotated[Path | None, Arg(metavar="DIR", required=True)] = None
+    out: Annotated[Path, Arg(metavar="DIR")]
     """Folder to write to."""
     settings: Annotated[PredictConfig, FLAT] = PredictConfig()
 
@@ -50,22 +49,9 @@ def work(options: Predict, lines: Console) -> list[Outcome]:
     from mien.models import load
 
     require(bool(options.videos), "received no video; give at least one file")
-    require(options.out is not None, "out is missing: give a folder to write to")
-    assert options.out is not None
     folders = {name: load(place) for name, place in named(options.model).items()}
     videos = places(options.videos, options.out)
     return [predict_one(video, out, folders, options.settings, lines) for video, out in videos.items()]
-
-
-def alone(options: Predict, lines: Console) -> Outcome | list[Outcome]:
-    """For Python: what came of the video, or of each of several. What a reader of the numbers must know is a warning."""
-    outcomes = work(options, lines)
-    for o in outcomes:
-        if o.reason:
-            warnings.warn(f"{o.video}: {o.reason}", stacklevel=4)
-    for warning, videos in by_warning(outcomes).items():
-        warnings.warn(f"{', '.join(videos)}: {warning}", stacklevel=4)
-    return outcomes[0] if len(outcomes) == 1 else outcomes
 
 
 def named(models: tuple[Model | str, ...]) -> dict[str, Model | str]:
@@ -202,5 +188,5 @@ def by_warning(outcomes: list[Outcome]) -> dict[str, list[str]]:
     return found
 
 
-predict = function(Predict, alone)
+predict = function(Predict, work)
 main = command(Predict, work, show_all)
