@@ -12,9 +12,10 @@ from mien.data.labels import LabelSpec
 from mien.recipes.finetune import finetune, start_from
 from mien.recipes.folds import Init
 from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
-from mien.scoring.cross import check_names, pair, part_of, write_matrix
+from mien.scoring.cross import check_names, pair, part_of
 from mien.scoring.folds import score_once
 from mien.scoring.label_map import Tables
+from mien.scoring.render import matrix
 from mien.train.distributed import is_main, pick_device
 
 
@@ -63,4 +64,6 @@ def cross(
             scoring, table = plans[a.name, b.name]
             scoring = replace(scoring, batch_size=recipe.train.batch_size)
             score_once(model, b.shards, results[-1], scoring, pick_device(start.device), table)
-    return write_matrix(results, out) if results else out / "matrix.md"
+    if results:
+        matrix(results).write(out, "matrix", ("markdown", "csv"))
+    return out / "matrix.md"

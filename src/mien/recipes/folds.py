@@ -16,7 +16,6 @@ from mien.recipes.supervised import ClassifyRecipe, FinetuneData, TaskRecipe
 from mien.scoring.folds import COLUMNS, check_test_part, evaluation_of, has_validation, score_once, summary
 from mien.scoring.options import Scoring
 from mien.scoring.protocols import Protocol, chosen_folds
-from mien.scoring.table import KINDS
 from mien.train.distributed import is_main, pick_device
 
 
@@ -41,7 +40,8 @@ def check(recipe: TaskRecipe, data: FinetuneData, protocol: Protocol) -> TaskRec
     for name in ("target", "split", "select"):
         same = getattr(data, name) == getattr(plain, name)
         require(same, f"--protocol {protocol.name} sets --{name}: leave it out")
-    classifies, wanted = isinstance(recipe, ClassifyRecipe), KINDS[protocol.kind].model
+    classifies = isinstance(recipe, ClassifyRecipe)
+    wanted = "a classifier" if protocol.kind == "categorical" else "a regression"
     require(classifies == (protocol.kind == "categorical"), f"protocol {protocol.name} is {wanted}: take such a recipe")
     single = isinstance(recipe, ClassifyRecipe) and recipe.frames is not None
     require(protocol.per == "frame" or not single, f"protocol {protocol.name} is of clips: take a recipe of clips")

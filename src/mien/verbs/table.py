@@ -38,9 +38,7 @@ def main(argv: list[str]) -> int:
     else:
         require(args.metric is None, "--metric belongs to cross: a protocol has its own")
         table = protocol_table(find_protocol(args.protocol), args.results)
-    print({"markdown": table.markdown, "csv": table.csv, "latex": table.latex}[args.format](), end="")
+    print(getattr(table, args.format)(), end="")
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
-            (args.out / f"table.{ending}").write_text(text)
+        table.write(args.out, "table")
     return 0
