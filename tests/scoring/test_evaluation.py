@@ -31,7 +31,7 @@ from mien.scoring.scores import Scores
 from mien.scoring.table import KINDS
 from mien.verbs.evaluate import show
 from tests.scoring.crosscheck import check_evaluation
-from tests.scoring.shards import FAILED, folder_of, spec_of, write_grey
+from tests.scoring.shards import CLIP, FAILED, folder_of, spec_of, write_grey
 
 CLASSES = ("dark", "middle", "light")
 LEVELS = [0.15, 0.5, 0.85, 0.15, 0.5, 0.85]
@@ -116,7 +116,7 @@ def test_a_regressor_per_clip(tmp_path: Path):
     levels = [0.1, 0.3, 0.5, 0.7, 0.9]
     columns = [{"arousal": v, "subject": f"s{i}"} for i, v in enumerate(levels)]
     shards = Shards(write_grey(tmp_path / "s", levels, columns))
-    spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target="arousal")
+    spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target=("arousal",))
     result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
     assert result["ccc"] > 0.99
     assert result["mae"] < 0.03
@@ -133,7 +133,11 @@ def test_a_regressor_per_frame_sees_the_rate_that_it_was_trained_at(tmp_path: Pa
     """20 frames at 25 fps: 10 at half that rate, 39 at twice; four in a window."""
     shards = Shards(write_grey(tmp_path / "s", [0.5, 0.9], [{}, {}], per_frame=True))
     spec = spec_of(
-        ("arousal",), kind="dimensional", per="frame", range=(0.0, 1.0), num_frames=4, frame_period_s=period_s
+        ("arousal",),
+        kind="dimensional",
+        per="frame",
+        range=(0.0, 1.0),
+        clip=replace(CLIP, num_frames=4, frame_period_s=period_s),
     )
     folder, seen = folder_of(spec, tmp_path), []
     whole = folder.module.predict
@@ -148,7 +152,7 @@ def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path, capsys:
     levels = [0.1, 0.3, 0.5, 0.7, 0.9]
     columns = [{"arousal": v} | (FAILED if i == 4 else {}) for i, v in enumerate(levels)]
     shards = Shards(write_grey(tmp_path / "s", levels, columns))
-    spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target="arousal")
+    spec = spec_of(("arousal",), kind="dimensional", range=(0.0, 1.0), target=("arousal",))
     result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
     found = KINDS["dimensional"].read(tmp_path / "out" / "predictions.parquet", ("arousal",))
     assert np.isnan(found.outputs[-1])
@@ -164,7 +168,7 @@ def test_a_missing_prediction_is_the_middle_of_the_range(tmp_path: Path, capsys:
 
 def test_a_regressor_per_frame(tmp_path: Path):
     shards = Shards(write_grey(tmp_path / "s", [0.4, 0.9], [{}, {}], per_frame=True))
-    spec = spec_of(("arousal",), kind="dimensional", per="frame", range=(0.0, 1.0), target="arousal")
+    spec = spec_of(("arousal",), kind="dimensional", per="frame", range=(0.0, 1.0), target=("arousal",))
     result = evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
     assert (result["num_videos"], result["num_values"]) == (2, 40)
     assert result["ccc"] > 0.98
@@ -176,7 +180,7 @@ def test_a_classifier_per_frame(tmp_path: Path):
     """The column holds class indices (here brightness rounded to 0 or 1); half of the rising clip is dark."""
     root = write_grey(tmp_path / "s", [0.99, 0.99], [{}, {}], per_frame=True)
     shards = Shards(root)
-    spec = spec_of(("dark", "light"), per="frame", target="arousal")
+    spec = spec_of(("dark", "light"), per="frame", target=("arousal",))
     scored = Scored(folder_of(spec, tmp_path).module, spec, shards, shards.manifest, shards.manifest.take([]))
     found = KINDS["categorical"].predict(scored, Scoring(), Inference(4))
     assert len(found.items) == 40
@@ -279,7 +283,7 @@ def test_scoring_on_what_was_trained_on_is_said(tmp_path: Path):
 def test_a_target_without_annotation_is_one_line(tmp_path: Path):
     columns = [{"arousal": 0.5, "valence": v} for v in (0.1, None, None)]
     shards = Shards(write_grey(tmp_path / "s", [0.1, 0.5, 0.9], columns))
-    spec = spec_of(("arousal", "valence"), kind="dimensional", range=(0.0, 1.0), target="arousal valence")
+    spec = spec_of(("arousal", "valence"), kind="dimensional", range=(0.0, 1.0), target=("arousal", "valence"))
     with pytest.raises(UserError, match="valence: fewer than two annotated values"):
         evaluate(folder_of(spec, tmp_path), shards, tmp_path / "out")
 
@@ -308,7 +312,7 @@ def write_annotated(root: Path) -> Shards:
 def test_frames_without_a_face_are_filled_as_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Before the first face Other, else the prediction before; the rising clip turns light at stored frame 10, of time 13."""
     shards = write_annotated(tmp_path / "s")
-    folder = folder_of(spec_of(("dark", "Other"), per="frame", target="arousal"), tmp_path)
+    folder = folder_of(spec_of(("dark", "Other"), per="frame", target=("arousal",)), tmp_path)
     result = evaluate(folder, shards, tmp_path / "out")
     table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
     rows = {(r["item"], round(25 * r["time_s"])): r for r in table}
@@ -325,7 +329,7 @@ def test_frames_without_a_face_are_filled_as_published(tmp_path: Path, capsys: p
     bare = evaluate(folder, shards, tmp_path / "bare", Scoring(fill=False))
     assert (bare["num_videos"], bare["num_filled"]) == (19, 0)
     mute = evaluate(
-        folder_of(spec_of(("dark", "light"), per="frame", target="arousal"), tmp_path), shards, tmp_path / "m"
+        folder_of(spec_of(("dark", "light"), per="frame", target=("arousal",)), tmp_path), shards, tmp_path / "m"
     )
     assert mute["num_failed"] == 6  # a model without Other is wrong before the first face
 

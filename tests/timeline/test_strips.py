@@ -67,7 +67,7 @@ def test_the_picture_from_shards(tmp_path: Path, model: SVFAP, capsys: pytest.Ca
     save_model(tmp_path / "run" / "model", model, model.config, Provenance(contracts=(READY,)))
     data = write_shards(tmp_path / "shards")
     out = tmp_path / "new" / "strip.png"
-    arguments = [str(data), "--model", str(tmp_path / "run"), "--out", str(out), "--clips", "2", "--frames", "4"]
+    arguments = [str(tmp_path / "run"), "--data", str(data), "--out", str(out), "--clips", "2", "--frames", "4"]
     assert main(arguments) == 0
     assert "2 clips" in capsys.readouterr().out
     picture = np.asarray(Image.open(out))
@@ -93,6 +93,6 @@ def test_a_video_without_a_face_or_without_frames_is_the_users_error(tmp_path: P
     save_model(tmp_path / "model", model, model.config, Provenance(contracts=(READY,)))
     (tmp_path / "v.mp4").write_bytes(b"no video" * 99)
     with pytest.raises(UserError, match=r"v\.mp4"):
-        main([str(tmp_path / "v.mp4"), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "s.png")])
+        main([str(tmp_path / "model"), "--data", str(tmp_path / "v.mp4"), "--out", str(tmp_path / "s.png")])
     with pytest.raises(UserError, match=r"\.png"):
-        main([str(tmp_path / "v.mp4"), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "s.txt")])
+        main([str(tmp_path / "model"), "--data", str(tmp_path / "v.mp4"), "--out", str(tmp_path / "s.txt")])

@@ -85,6 +85,11 @@ def test_an_unknown_verb_gets_the_nearest(typed: str, says: str, capsys: pytest.
     assert said.out == ""
 
 
+def test_the_page_of_old_names_has_them_all():
+    page = (SNAPSHOT.parents[2] / "docs" / "renamed.md").read_text()
+    assert [option for _, option in renamed.OPTIONS if option not in page] == []
+
+
 @pytest.mark.parametrize(("verb", "option"), renamed.OPTIONS)
 def test_an_old_option_gets_its_new_name(verb: str, option: str, capsys: pytest.CaptureFixture[str]):
     assert option not in lines_of(class_of(verb))
@@ -93,6 +98,11 @@ def test_an_old_option_gets_its_new_name(verb: str, option: str, capsys: pytest.
     assert run([*words, option, "x"]) == 2
     says = f"there is no option {option} any more: {renamed.OPTIONS[verb, option]}"
     assert capsys.readouterr().err == f"mien {verb}: {says}\n"
+
+
+def test_options_of_a_method_stand_without_its_name(capsys: pytest.CaptureFixture[str]):
+    assert run(["pretrain", "svfap-micro", "--method.encoder.dim", "16"]) == 2
+    assert "without its name before it: --encoder.dim\n" in capsys.readouterr().err
 
 
 def test_options_are_those_of_the_snapshot():

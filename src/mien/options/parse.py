@@ -149,7 +149,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     bare = {_bare(k): k for k in known}
     last = {k.rpartition(".")[2]: k for k in bare}
     word = _bare(name)
-    found = [k for k in bare if k == word or k.endswith((f".{word}", f"_{word}"))]
+    found = [k for k in bare if k == word or k.endswith((f".{word}", f"_{word}")) or word.endswith(f".{k}")]
     found += difflib.get_close_matches(word, bare, 1) + [k for k in bare if word and k.startswith(word)]
     found += [last[k] for k in difflib.get_close_matches(word, last, 1)]
     return bare[found[0]] if found else None

@@ -29,9 +29,8 @@ class PredictConfig(GivenFaces, OnDevice, Batched, Mismatch, Personality):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        step, smooth = self.step_s, self.smooth_s
-        require(step is None or 0.01 <= step <= 60, f"--step-s {step}; allowed 0.01 to 60 seconds")
-        require(0 <= smooth <= 60, f"--smooth-s {smooth:g}; allowed 0 (off) to 60 seconds")
+        require(0.01 <= self.rows_s <= 60, f"--step-s {self.rows_s:g}; allowed 0.01 to 60 seconds")
+        require(0 <= self.smooth_s <= 60, f"--smooth-s {self.smooth_s:g}; allowed 0 (off) to 60 seconds")
         clash = self.boxes is not None and self.crop == "none"
         require(not clash, "--boxes and --crop none exclude each other: frames that are crops have no boxes; give one")
 

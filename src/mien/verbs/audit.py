@@ -13,6 +13,8 @@ from mien.verbs.command import command, function
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mien.data.shards import Shards
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
@@ -20,7 +22,7 @@ class Audit:
 
     HELP: ClassVar = {"options": ("SHARDS", "--out", "--no-near")}
 
-    data: Annotated[tuple[Path, ...], Arg(positional=True, metavar="SHARDS")]
+    data: Annotated[tuple[Shards | Path, ...], Arg(positional=True, metavar="SHARDS")]
     """Shards of a data set, and those that were pre-trained on."""
     out: Path | None = None
     """JSON with everything; audit.json in the first folder by default."""
@@ -32,14 +34,18 @@ def work(options: Audit, lines: Console) -> dict[str, Any]:
     from mien.scoring.audit import audit, write_audit
 
     require(bool(options.data), "received no shards: give at least one folder")
-    result = audit(options.data, options.near)
+    result = audit(folders(options), options.near)
     write_audit(result, place(options))
     return result
 
 
 def place(options: Audit) -> Path:
     """The JSON file."""
-    return options.out or options.data[0] / "audit.json"
+    return options.out or folders(options)[0] / "audit.json"
+
+
+def folders(options: Audit) -> list[Path]:
+    return [place if isinstance(place, Path) else place.root for place in options.data]
 
 
 def show(result: dict[str, Any], options: Audit) -> None:

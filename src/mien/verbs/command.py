@@ -12,6 +12,7 @@ from mien.options import Arg, callable_of, parse
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mien.data.shards import Shards
     from mien.models import Model
 
 Result = TypeVar("Result")
@@ -31,7 +32,7 @@ class OfModel:
 class OfShards(OfModel):
     """Of a verb about one model and what it makes of shards."""
 
-    data: Annotated[Path, Arg(metavar="SHARDS")]
+    data: Annotated[Shards | Path, Arg(metavar="SHARDS")]
     """Folder written by mien prepare."""
 
 

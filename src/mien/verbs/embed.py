@@ -44,7 +44,7 @@ def work(options: Embed, lines: Console) -> dict[str, Any]:
     from mien.train.distributed import pick_device
 
     return embed(
-        load(options.model), Shards(options.data), options.out, options.target, options.split, options.batch_size,
+        load(options.model), Shards.of(options.data), options.out, options.target, options.split, options.batch_size,
         pick_device(options.device), options.allow_contract_mismatch, options.picture_clips, options.seed,
     )  # fmt: skip
 

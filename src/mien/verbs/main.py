@@ -81,7 +81,7 @@ def run(argv: list[str]) -> int:
         print(text)
         return 0
     except UnknownOption as error:
-        now = renamed.OPTIONS.get((verb, error.option))
+        now = renamed.now(verb, error.option)
         return _fail(f"mien {verb}", f"there is no option {error.option} any more: {now}" if now else str(error))
     except UserError as error:
         return _fail(f"mien {verb}", str(error))

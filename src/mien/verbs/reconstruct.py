@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.console import Console
 
+    from mien.data.shards import Shards
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruct(OfModel, OnDevice, Seeded):
@@ -27,7 +29,7 @@ class Reconstruct(OfModel, OnDevice, Seeded):
         "how it runs": ("--device",),
     }
 
-    data: Annotated[Path, Arg(metavar="VIDEO|SHARDS")]
+    data: Annotated[Shards | Path, Arg(metavar="VIDEO|SHARDS")]
     """A video, or a folder written by mien prepare."""
     out: Annotated[Path | None, Arg(metavar="PNG", required=True)] = None
     """Picture to write."""
@@ -69,14 +71,14 @@ def clips_of(options: Reconstruct, folder: Any, model: Any) -> list[Any]:
     from mien.data.video import VideoError
     from mien.timeline.strips import clips_of_shards, clips_of_video
 
-    if (options.data / "manifest.parquet").is_file():
-        return clips_of_shards(Shards.of(options.data), model, options.clips, options.seed)
-    made = folder.provenance
+    data, made = options.data, folder.provenance
+    if not isinstance(data, Path) or (data / "manifest.parquet").is_file():
+        return clips_of_shards(Shards.of(data), model, options.clips, options.seed)
     contract = made.contracts[0] if made.contracts else CropContract()
     try:
-        return clips_of_video(options.data, model, contract, options.clips, options.seed)
+        return clips_of_video(data, model, contract, options.clips, options.seed)
     except VideoError as error:
-        raise UserError(f"{options.data}: {error.reason}; give a video or a folder written by mien prepare") from None
+        raise UserError(f"{data}: {error.reason}; give a video or a folder written by mien prepare") from None
 
 
 def show(picture: Image, options: Reconstruct) -> None:
