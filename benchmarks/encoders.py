@@ -19,11 +19,11 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-import tyro
 from torch import Tensor, nn
 
 from mien.data.labels import LabelSpec
@@ -33,12 +33,13 @@ from mien.encoders.vit import ViT, vit_base
 from mien.layers.attention import CrossAttention, SelfAttention
 from mien.layers.block import MLP, Block, CrossBlock
 from mien.layers.position import sinusoid
-from mien.recipes.masked import RECIPES
+from mien.recipes import recipe
 from mien.recipes.profile import count_flops, profile, variants
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.train.blocks import compile_blocks
 from mien.transforms.clip import ClipSpec
 from mien.verbs.allocator import keep_freed_memory
+from mien.verbs.command import script
 
 Precision = Literal["fp32", "bf16"]
 Clock = Literal["wall", "processor"]
@@ -317,14 +318,14 @@ def compare(name: str, batch: int, repeats: int, precision: Precision, clock: Cl
 
 
 def learner_of(name: str, kind: str) -> nn.Module:
-    return classifier(name) if kind == "finetune" else RECIPES[name]().method.build()
+    return classifier(name) if kind == "finetune" else recipe(name).method.build()
 
 
 def batch_of(name: str, kind: str, size: int, device: torch.device) -> dict[str, Tensor]:
     clip = torch.randn(size, 3, FRAMES, SIZE, SIZE, device=device)
     if kind == "finetune":
         return {"clip": clip, "label": torch.zeros(size, dtype=torch.long, device=device)}
-    method: Any = RECIPES[name]().method
+    method: Any = recipe(name).method
     mask = method.mask()
     keep = np.stack([mask.draw(np.random.default_rng(i)) for i in range(size)])
     return {"clip": clip, "keep": torch.from_numpy(keep).to(device)}
@@ -385,31 +386,36 @@ def run_steps(models: tuple[str, ...], batch: int, repeats: int) -> None:
         torch.cuda.empty_cache()
 
 
-def run(
-    models: tuple[str, ...] = tuple(MODELS),
-    batch: int = 2,
-    threads: int = 2,
-    repeats: int = 7,
-    precision: Precision = "fp32",
-    clock: Clock = "wall",
-    steps: bool = False,
-) -> None:
-    """Prints medians with the lowest and the highest of the repeats.
+@dataclass(frozen=True)
+class Benchmark:
+    """Speed of the encoders beside a plain form of each: medians with the lowest and the highest of the repeats."""
 
-    Args:
-        batch: clips; with `--steps`, of fine-tuning: pre-training takes four times as many.
-        steps: time training steps on the GPU instead.
-        clock: wall, or processor: with `--threads 1`, the time a busy machine gives to others is left out.
-    """
-    if steps:
-        run_steps(models, batch, repeats)
+    models: tuple[str, ...] = tuple(MODELS)
+    """Encoders by the names of their recipes."""
+    batch: int = 2
+    """Clips; with --steps, of fine-tuning: pre-training takes four times as many."""
+    threads: int = 2
+    """Threads of torch."""
+    repeats: int = 7
+    """Times that each is measured."""
+    precision: Precision = "fp32"
+    """bf16: under autocast."""
+    clock: Clock = "wall"
+    """processor: with --threads 1, the time a busy machine gives to others is left out."""
+    steps: bool = False
+    """Time training steps on the GPU instead."""
+
+
+def main(config: Benchmark) -> None:
+    if config.steps:
+        run_steps(config.models, config.batch, config.repeats)
         return
     keep_freed_memory()  # as every verb does
-    torch.set_num_threads(threads)
-    for name in models:
-        compare(name, batch, repeats, precision, clock)
+    torch.set_num_threads(config.threads)
+    for name in config.models:
+        compare(name, config.batch, config.repeats, config.precision, config.clock)
         gc.collect()
 
 
 if __name__ == "__main__":
-    tyro.cli(run)
+    script(Benchmark, main)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from mien.recipes.contrastive import byol_resnet18, contrawarping_resnet18, sims
 from mien.rng import generator
 from mien.train.distributed import pick_device
 from mien.train.optim import build_optimizer
+from mien.verbs.command import script
 
 RECIPES = (byol_resnet18, simsiam_resnet18, contrawarping_resnet18)
 
@@ -100,4 +100,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    script(Options, main)

@@ -18,14 +18,13 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import av
 import numpy as np
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
@@ -39,13 +38,16 @@ from mien.data.shards import Shards
 from mien.data.view import View
 from mien.faces.options import PrepareConfig
 from mien.faces.pipeline import prepare
+from mien.options import Arg
 from mien.recipes.masked import svfap_base, svfap_micro
 from mien.rng import generator
 from mien.tasks.classify import ClassifyConfig
-from mien.transforms.clip import Augment, ClipSpec
+from mien.transforms.clip import Augment, ClipAugment, ClipSpec
+from mien.verbs.command import script
 
 SIZE, BATCH = 160, 32
-PUBLISHED = Augment(size=SIZE, crop="random_resized", flip=0.5, randaugment=True, erase=0.25)
+WAY = ClipAugment("random_resized", flip=0.5, randaugment=True, erase=0.25)
+PUBLISHED = ClipSpec(size=SIZE).augmented(WAY)
 VIEWS = {
     "pretrain": View(16, 4, "pretrain", Augment(size=SIZE, crop="multi_scale")),
     "finetune": View(16, 4, "train", PUBLISHED),
@@ -169,9 +171,8 @@ def learners(device: str) -> dict[str, tuple[Any, dict[str, View], str | None]]:
     """Name to (model, views, name of its target), of a size that the device bears."""
     recipe = svfap_base() if device == "cuda" else svfap_micro()
     method = recipe.method.build()
-    spec = LabelSpec(("a", "b", "c", "d"), clip=ClipSpec(size=recipe.method.size))
-    augment = replace(PUBLISHED, size=recipe.method.size)
-    classifier = ClassifyConfig(spec, recipe.method.encoder, augment=augment).build()
+    spec = LabelSpec(("a", "b", "c", "d"), clip=ClipSpec(size=recipe.method.sees.size))
+    classifier = ClassifyConfig(spec, recipe.method.encoder, augment=WAY).build()
     return {
         f"{recipe.name} pretrain": (method, method.views(), None),
         f"{recipe.name} finetune": (classifier, classifier.views(), "label"),
@@ -206,32 +207,32 @@ def comparison(clips: ClipSet, videos: list[str], crops: list[str], workers: int
     return table
 
 
-def main(
-    videos: Annotated[Path | None, tyro.conf.Positional] = None,
-    /,
-    clips: int = 80,
-    workers: int = 2,
-    batches: int = 16,
-) -> None:
-    """Measures the loader. See the top of the file.
+@dataclass(frozen=True)
+class Benchmark:
+    """Speed of the loader beside other ways to read clips."""
 
-    Args:
-        videos: Folder of videos, or shards written by `mien prepare`.
-        clips: How many to use.
-        workers: Decoding threads of ours, worker processes of the baselines.
-        batches: Batches of 32 clips read from each baseline; four times as many from ours.
-    """
+    videos: Annotated[Path | None, Arg(positional=True)] = None
+    """Folder of videos, or shards written by mien prepare; videos are drawn by default."""
+    clips: int = 80
+    """How many to use."""
+    workers: int = 2
+    """Decoding threads of ours, worker processes of the baselines."""
+    batches: int = 16
+    """Batches of 32 clips read from each baseline; four times as many from ours."""
+
+
+def main(config: Benchmark) -> None:
     console = Console(width=120)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with tempfile.TemporaryDirectory() as work:
-        clip_set, sources = prepared(videos, Path(work), clips)
+        clip_set, sources = prepared(config.videos, Path(work), config.clips)
         crops = as_mp4(clip_set, Path(work) / "crops")
         console.print(
-            f"{len(clip_set)} clips of {clip_set.height} px, {len(sources)} videos, {workers} workers, {device}"
+            f"{len(clip_set)} clips of {clip_set.height} px, {len(sources)} videos, {config.workers} workers, {device}"
         )
-        console.print(comparison(clip_set, sources, crops, workers, batches))
+        console.print(comparison(clip_set, sources, crops, config.workers, config.batches))
         console.print(augmentation(clip_set, device))
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    script(Benchmark, main)

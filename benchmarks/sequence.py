@@ -19,7 +19,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-import tyro
 
 from mien.contract import Store
 from mien.corpora.synthetic import Placed, draw_scene
@@ -28,7 +27,8 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.faces.options import contract_for
 from mien.tasks.sequence import SequenceConfig, SequenceTask
 from mien.timeline import PredictConfig, predict_video
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.clip import ClipSpec
+from mien.verbs.command import script
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 SIZE, MEAN, STD = 96, (0.421,), (0.165,)
@@ -93,13 +93,10 @@ def write_long(path: Path, config: Benchmark) -> float:
 
 def model_of(config: Benchmark) -> SequenceTask:
     contract = contract_for("face", store=Store(size=SIZE, color=False))
-    spec = LabelSpec(
-        ("arousal", "valence"), "dimensional", "frame", "arousal valence", (-1.0, 1.0), 200, 1, 1 / FPS, SIZE, False, MEAN,
-        STD, 1, contract=contract,
-    )  # fmt: skip
+    names, clip = ("arousal", "valence"), ClipSpec(200, 1, 1 / FPS, SIZE, MEAN, STD)
+    spec = LabelSpec(names, "dimensional", "frame", names, (-1.0, 1.0), clip, views=1, contract=contract)
     torch.manual_seed(0)
-    augment = SequenceAugment(SIZE, mean=MEAN, std=STD)
-    return SequenceConfig(spec, LipReadingConfig(width=config.width), augment=augment).build().eval()
+    return SequenceConfig(spec, LipReadingConfig(width=config.width)).build().eval()
 
 
 def main(config: Benchmark) -> None:
@@ -123,4 +120,4 @@ def main(config: Benchmark) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Benchmark))
+    script(Benchmark, main)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tyro
-
 from mien.corpora.synthetic import SynthConfig, draw_clip, write_clips, write_video
+from mien.verbs.command import script
 
 
 def _one_core(config: SynthConfig, clips: int) -> tuple[float, float]:
@@ -30,21 +29,26 @@ def _one_core(config: SynthConfig, clips: int) -> tuple[float, float]:
     return drawing / (clips * config.frames), encoding / (clips * config.frames)
 
 
-def run(clips: int = 60, workers: int = 2, size: int = 192) -> None:
-    """Times the whole command's work, then drawing and encoding apart.
+@dataclass(frozen=True)
+class Benchmark:
+    """Speed of drawing: the whole command's work, then drawing and encoding apart."""
 
-    Args:
-        clips: Clips of 64 frames to draw with all workers.
-        workers: Processes.
-        size: Side of the picture in pixels.
-    """
-    config = SynthConfig(clips=clips, size=size)
+    clips: int = 60
+    """Clips of 64 frames to draw with all workers."""
+    workers: int = 2
+    """Processes."""
+    size: int = 192
+    """Side of the picture in pixels."""
+
+
+def main(options: Benchmark) -> None:
+    config, clips = SynthConfig(clips=options.clips, size=options.size), options.clips
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        write_clips(folder, config, workers)
+        write_clips(folder, config, options.workers)
         wall = time.perf_counter() - start
     draw, encode = _one_core(replace(config, clips=1), 12)
-    print(f"{clips} clips of {config.frames} frames, {size} px, {workers} workers: {wall:.1f} s")
+    print(f"{clips} clips of {config.frames} frames, {config.size} px, {options.workers} workers: {wall:.1f} s")
     print(f"{60 * clips / wall:.0f} clips a minute, start of the workers included, beside whatever else is running")
     print(f"{2 * 60 / (config.frames * (draw + encode)):.0f} clips a minute of two cores' processor time")
     print(
@@ -54,4 +58,4 @@ def run(clips: int = 60, workers: int = 2, size: int = 192) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(run)
+    script(Benchmark, main)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import pytest
 
 from mien.errors import UserError
+from mien.faces.options import PrepareConfig
 from mien.options import Arg, HelpWanted, UnknownOption, callable_of, from_keywords, help_text, leaves, nearest, parse
+from mien.options.fields import hints_of, is_config
+from mien.verbs.main import VERBS
+from tests.verbs.options import class_of
 
 if TYPE_CHECKING:
     from mien.models import Model
@@ -236,6 +240,12 @@ def test_help_says_what_people_need(monkeypatch: pytest.MonkeyPatch):
     )
 
 
+def test_help_shows_all_where_nothing_is_chosen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert help_text(Work, "mien work") == help_text(Work, "mien work", everything=True)
+    assert "more options" not in help_text(Work, "mien work")
+
+
 def test_help_lists_everything_when_asked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(HelpWanted) as caught:
@@ -252,3 +262,63 @@ def test_nearest():
     assert nearest("--step", ["--step-s", "--steps"]) in ("--steps", "--step-s")
     assert nearest("prepair", ["prepare", "predict"]) == "prepare"
     assert nearest("--verbose", []) is None
+
+
+# Names that rightly are declared twice: they mean something else in each place.
+SAME_NAME = {
+    "out": "what each command writes: a folder of another kind, a file, or nothing",
+    "data": "one folder of shards, several, or a video",
+    "model": "one model that comes first; of predict several, each of which may be given a name",
+    "videos": "of prepare also quoted patterns, and none where a table names them",
+    "protocol": "of table it comes first",
+    "fold": "of benchmark all of them by default; of evaluate and cross a single one",
+    "label_map": "of evaluate one table, of cross one for each corpus",
+    "labels": "of prepare a table of videos, of convert a published list of classes",
+    "target": "of training the columns that are learned, of evaluation the one that is scored, of embed the one that colours",
+    "split": "of embed all rows by default, of evaluate the test part",
+    "split_column": "of training `split` by default, of evaluation what the model was trained with",
+    "smooth_s": "seconds on both sides of a row of a timeline; of frames that are scored seconds in all",
+    "crop": "of prepare the kind of crop, which the contract records, of predict whether to crop at all",
+    "frames": "of prepare what pictures are, of synth and reconstruct their number",
+    "clips": "of reconstruct those in the picture, of synth those that are drawn",
+    "size": "side of a crop (asked, and recorded), of the clips of a published model, of what is drawn",
+    "fps": "of crops (asked, and recorded), and of videos that are drawn",
+    "quality": "what prepare was asked, and what the contract of the shards records",
+    "subsampling": "what prepare was asked, and what the contract of the shards records",
+    "margin": "what prepare was asked, and what the contract of the shards records",
+}
+
+
+def commands() -> set[type]:
+    """The options classes of all verbs, with their parts; what experiments hold (encoders, methods) has names of its own."""
+    found: set[type] = set()
+    stack: list[Any] = [class_of(verb) for verb in VERBS] + [PrepareConfig]
+    while stack:
+        cls = stack.pop()
+        if cls not in found:
+            found.add(cls)
+            stack += [part for hint in hints_of(cls).values() for part in parts(hint)]
+    return found
+
+
+def parts(hint: Any) -> list[type]:
+    """The dataclasses in a type."""
+    inner = [part for arg in get_args(hint) if not isinstance(arg, Arg) for part in parts(arg)]
+    return [hint, *inner] if is_config(hint) else inner
+
+
+def declared() -> dict[str, set[str]]:
+    """Classes that declare each option, by its name."""
+    owners: dict[str, set[str]] = {}
+    for cls in commands():
+        options = {f.name for f in fields(cls) if not parts(hints_of(cls)[f.name])}
+        for owner in (c for c in cls.__mro__ if is_config(c)):
+            for name in vars(owner).get("__annotations__", {}).keys() & options:
+                owners.setdefault(name, set()).add(owner.__qualname__)
+    return owners
+
+
+def test_every_option_is_declared_once():
+    twice = {name: sorted(owners) for name, owners in declared().items() if len(owners) > 1}
+    assert {name: owners for name, owners in twice.items() if name not in SAME_NAME} == {}
+    assert sorted(SAME_NAME) == sorted(twice)

@@ -297,7 +297,7 @@ def test_a_tree_is_prepared_trained_on_and_scored(name, tmp_path):
     words = [
         "--data",
         str(out),
-        "--split",
+        "--split-column",
         column,
         "--steps",
         "1",
