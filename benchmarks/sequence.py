@@ -26,12 +26,13 @@ from mien.corpora.synthetic import Placed, draw_scene
 from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.faces.options import contract_for
-from mien.tasks.sequence import SequenceConfig, SequenceTask
+from mien.models import Model, Provenance
+from mien.tasks.sequence import SequenceConfig
 from mien.timeline import PredictConfig, predict_video
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.clip import ClipSpec
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
-SIZE, MEAN, STD = 96, (0.421,), (0.165,)
+SIZE = 96
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,14 @@ def write_long(path: Path, config: Benchmark) -> float:
     return count / round(rate)
 
 
-def model_of(config: Benchmark) -> SequenceTask:
+def model_of(config: Benchmark) -> Model:
+    clip = ClipSpec(200, 1, 1 / FPS, SIZE, (0.421,), (0.165,))
+    targets = ("arousal", "valence")
     contract = contract_for("face", store=Store(size=SIZE, color=False))
-    spec = LabelSpec(
-        ("arousal", "valence"), "dimensional", "frame", "arousal valence", (-1.0, 1.0), 200, 1, 1 / FPS, SIZE, False, MEAN,
-        STD, 1, contract=contract,
-    )  # fmt: skip
+    spec = LabelSpec(targets, "dimensional", "frame", targets, (-1.0, 1.0), clip, contract=contract)
     torch.manual_seed(0)
-    augment = SequenceAugment(SIZE, mean=MEAN, std=STD)
-    return SequenceConfig(spec, LipReadingConfig(width=config.width), augment=augment).build().eval()
+    task = SequenceConfig(spec, LipReadingConfig(width=config.width))
+    return Model(task.build().eval(), task, Provenance(), Path("va"), "random")
 
 
 def main(config: Benchmark) -> None:
@@ -110,10 +110,10 @@ def main(config: Benchmark) -> None:
         model, memory = model_of(config), Memory()
         memory.start()
         began, cpu = time.perf_counter(), time.process_time()
-        outcome = predict_video(video, {"va": model}, Path(folder) / "out", PredictConfig(device="cpu"))
-        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+        line = predict_video(video, {"va": model}, Path(folder) / "out", PredictConfig(device="cpu"))
+        wall, cpu, rows = time.perf_counter() - began, time.process_time() - cpu, line.record["rows"]
         memory.stop()
-    print(f"  {length:.0f} s of video, {outcome.num_rows} rows: {wall:.0f} s -> {length / wall:.2f} x real time")
+    print(f"  {length:.0f} s of video, {rows} rows: {wall:.0f} s -> {length / wall:.2f} x real time")
     print(
         f"  {cpu:.0f} s of processor time: {config.threads * length / cpu:.2f} x with {config.threads} cores of one's own"
     )

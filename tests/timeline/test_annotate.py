@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from mien.timeline import PredictConfig, predict_video
 from mien.timeline.annotate import BoxLog, NearestRows
-from tests.timeline.helpers import BOXED, classifier, every, face, write_boxes, write_video
+from tests.timeline.helpers import BOXED, classifier, every, face, loaded, write_boxes, write_video
 
 
 def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
@@ -23,7 +23,7 @@ def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
     boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", marks)
     config, seen = PredictConfig(boxes=str(boxes), annotate=True), []
     model = classifier(contract=BOXED, training_data="drawn")
-    predict_video(video, {"m": model}, tmp_path / "o", config, progress=seen.append)
+    predict_video(video, {"m": loaded(model)}, tmp_path / "o", config, progress=seen.append)
     assert seen == list(range(1, 2 * len(times) + 1))
     assert not (tmp_path / "o" / "annotated.part").exists()
     with av.open(str(tmp_path / "o" / "annotated.mp4")) as container:
@@ -67,7 +67,7 @@ def test_a_box_has_the_colour_of_its_class_in_the_report(tmp_path: Path):
     video = write_video(tmp_path / "v.mp4", times, size=96)
     boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", [(t, 0, (25, 20, 75, 80)) for t in times])
     config = PredictConfig(boxes=str(boxes), annotate=True)
-    predict_video(video, {"m": classifier(contract=BOXED, seed=3)}, tmp_path / "o", config)
+    predict_video(video, {"m": loaded(classifier(contract=BOXED, seed=3))}, tmp_path / "o", config)
     page = (tmp_path / "o" / "report.html").read_text()
     colors = {n: c for c, n in re.findall(r'<li><i style="--c:(#[0-9a-f]{6})"></i>(open|closed)</li>', page)}
     assert len(set(colors.values())) == 2

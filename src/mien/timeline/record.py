@@ -51,9 +51,9 @@ def what_it_is_not(run: Run) -> list[str]:
 
 def write_record(run: Run, out: Path) -> dict[str, Any]:
     """Writes ``predictions.json``; returns what it holds."""
-    record = record_of(run)
-    (out / "predictions.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return record
+    text = json.dumps(record_of(run), indent=1, ensure_ascii=False)
+    (out / "predictions.json").write_text(text + "\n", encoding="utf-8")
+    return json.loads(text)
 
 
 def record_of(run: Run) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _people(run: Run, out: Path) -> tuple[list[dict[str, Any]], str]:
     if not run.num_rows:
         return (
             [],
-            f'<section class="person"><h2>Nothing to show</h2><p>{escape(run.why_no_rows().capitalize())}.</p></section>',
+            f'<section class="person"><h2>Nothing to show</h2><p>{escape(run.why_no_rows.capitalize())}.</p></section>',
         )
     charts: list[dict[str, Any]] = []
     people = by_length(run.tracks.values())

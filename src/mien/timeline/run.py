@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
@@ -23,21 +21,6 @@ def subject_of(specs: Iterable[LabelSpec]) -> str:
     kinds = {s.kind for s in specs}
     *rest, last = [text for kind, text in words.items() if kind in kinds]
     return f"apparent {', '.join(rest)} and {last}" if rest else f"apparent {last}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one video. `status` is that of a manifest row."""
-
-    video: Path
-    out: Path
-    status: Literal["ok", "no_face", "unreadable", "empty"]
-    reason: str = ""
-    num_tracks: int = 0
-    num_rows: int = 0
-    num_frames: int = 0
-    wall_s: float = 0.0
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -74,6 +57,9 @@ class Run:
         """What the numbers are about, in words."""
         return subject_of(self.models.values())
 
+    @property
     def why_no_rows(self) -> str:
-        """The reason for an empty timeline."""
+        """The reason for an empty timeline; "" of one that has rows."""
+        if self.num_rows:
+            return ""
         return f"no face found in {self.num_frames} frames" if self.num_frames else "no frames"

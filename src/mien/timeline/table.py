@@ -182,16 +182,19 @@ def quality_of(moment: Moment) -> str:
     return "+".join(k for k, on in flags.items() if on) or "ok"
 
 
+def schema_of(table: Sequence[Column]) -> pa.Schema:
+    """Of ``timeline.parquet``; each field says what it means."""
+    types = {"number": pa.float64(), "integer": pa.int32(), "text": pa.string()}
+    return pa.schema([pa.field(c.name, types[c.kind], metadata={"meaning": c.meaning}) for c in table])
+
+
 class TimelineWriter:
     """``timeline.csv``, row by row, and ``timeline.parquet``, complete when the writer is closed."""
 
     def __init__(self, out: Path, table: Sequence[Column]):
         self.columns = list(table)
         self.num_rows = 0
-        types = {"number": pa.float64(), "integer": pa.int32(), "text": pa.string()}
-        self._schema = pa.schema(
-            [pa.field(c.name, types[c.kind], metadata={"meaning": c.meaning}) for c in self.columns]
-        )
+        self._schema = schema_of(table)
         self._file = open(out / "timeline.csv", "w", newline="", encoding="utf-8")  # noqa: SIM115  # closed by __exit__
         self._csv = csv.writer(self._file, lineterminator="\n")
         self._csv.writerow([c.name for c in self.columns])
