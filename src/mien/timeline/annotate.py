@@ -28,7 +28,8 @@ from mien.timeline import page
 from mien.timeline.charts import OTHER
 from mien.timeline.charts_classes import palette_of
 from mien.timeline.frames import Progress
-from mien.timeline.run import Run, subject_of
+from mien.timeline.kinds import subject_of
+from mien.timeline.run import Run
 from mien.timeline.table import model_columns
 
 # Longer side of the picture: words must fit beside a face, and 4K takes long to write.

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from plotly.offline import get_plotlyjs
 
 from mien import __version__
-from mien.data.labels import PERSONALITY_NOTE, LabelSpec
+from mien.data.labels import PERSONALITY_NOTE
 from mien.timeline import charts_classes, charts_dimensions, charts_traits, page
 from mien.timeline.charts import Drawing
+from mien.timeline.kinds import KINDS, span_of
 from mien.timeline.record import what_it_is_not
 from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import MAX_PEOPLE, TrackSummary, by_length
@@ -159,19 +160,13 @@ def _what_it_is(run: Run, name: str) -> str:
     )
     if name in run.delays:
         seen = f"all frames of a track from its first one on, {every}"
+    span = span_of(s, ", each from ")
+    gives = KINDS[s.kind].model.format(count=len(s.names), names=", ".join(s.names), span=span)
     return (
         f"{name} looks at {seen}, "
-        f"of one face at {clip.size} pixels, and {_what_it_says(s)}. "
+        f"of one face at {clip.size} pixels, and {gives}. "
         f"It can answer nothing else. Trained on {faces[s.training_data]}, cropped as {s.contract.describe()}{sure}."
     )
-
-
-def _what_it_says(spec: LabelSpec) -> str:
-    if spec.kind == "categorical":
-        return f"divides its belief among {len(spec.names)} classes: {', '.join(spec.names)}"
-    span = f", each from {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
-    of = "impressions of personality" if spec.kind == "traits" else "apparent affect"
-    return f"gives numbers for {of}: {', '.join(spec.names)}{span}"
 
 
 def _provenance(run: Run, record: Mapping[str, Any]) -> str:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
 from mien.data.video import VideoInfo
+from mien.timeline.kinds import subject_of
 from mien.timeline.options import PredictConfig
 from mien.timeline.table import Column
 from mien.timeline.tracks import TrackSummary
 
 DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean nothing yet"
-
-
-def subject_of(specs: Iterable[LabelSpec]) -> str:
-    """apparent expression, affect and personality, as far as the models go"""
-    words = {"categorical": "expression", "dimensional": "affect", "traits": "personality"}
-    kinds = {s.kind for s in specs}
-    *rest, last = [text for kind, text in words.items() if kind in kinds]
-    return f"apparent {', '.join(rest)} and {last}" if rest else f"apparent {last}"
 
 
 @dataclass

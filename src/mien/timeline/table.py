@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mien.data.labels import LabelSpec
 from mien.errors import UserError
+from mien.timeline.kinds import KINDS, span_of
 from mien.timeline.windows import Moment
 
 # Thresholds of the quality column. Assumptions, chosen by looking at real clips; they only flag rows, nothing is left out.
@@ -55,12 +56,12 @@ class ModelColumns:
 
 def model_columns(specs: Mapping[str, LabelSpec]) -> dict[str, ModelColumns]:
     """Prefixed ``<model>_`` where there are several models, or where a target is called like a column of every timeline."""
-    clash = any(n in (*FIXED, "seen") for s in specs.values() if s.kind != "categorical" for n in s.names)
+    clash = any(n in (*FIXED, "seen") for s in specs.values() if not s.classes for n in s.names)
     return {n: _named(s, f"{n}_" if len(specs) > 1 or clash else "") for n, s in specs.items()}
 
 
 def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
-    if spec.kind == "categorical":
+    if spec.classes:
         probabilities = tuple(f"{prefix}p_{label}" for label in spec.names)
         return ModelColumns(probabilities, f"{prefix}label", f"{prefix}confidence", f"{prefix}seen")
     return ModelColumns(tuple(prefix + name for name in spec.names), None, None, f"{prefix}seen")
@@ -101,7 +102,7 @@ def columns(
 
 def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, delay_s: float | None) -> list[Column]:
     average = f" Mean of the rows within {smooth_s / 2:g} s of time_s." if smooth_s else ""
-    bounds = (0.0, 1.0) if spec.kind == "categorical" else spec.range
+    bounds = (0.0, 1.0) if spec.classes else spec.range
     found = [
         Column(column, "number", meaning_of(spec, name, label, delay_s) + average, 6, bounds)
         for column, label in zip(names.values, spec.names, strict=True)
@@ -120,18 +121,8 @@ def meaning_of(spec: LabelSpec, model: str, name: str, delay_s: float | None = N
     if delay_s is not None:
         when = f"{abs(delay_s):g} s {'after' if delay_s > 0 else 'before'} time_s" if delay_s else "at time_s"
         window = f"{when}, from everything that it has seen of the track until time_s"
-    if spec.kind == "categorical":
-        return (
-            f"Probability, 0 to 1, that {model} gives to the apparent {spec.column} “{name}” {window}; "
-            "all classes add to 1. Not calibrated unless the model's card says so."
-        )
-    span = f", {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
-    if spec.kind == "traits":
-        return (
-            f"Apparent {name}{span}: the impression that {model} expects strangers to have of this face {window}; "
-            "not what the person is."
-        )
-    return f"Apparent {name}{span}: what {model} expects annotators to rate {window}, in the units of its training targets."
+    span = span_of(spec, ", ")
+    return KINDS[spec.kind].column.format(model=model, name=name, target=spec.column, span=span, window=window)
 
 
 _SEEN = (

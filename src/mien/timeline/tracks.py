@@ -69,7 +69,7 @@ class TrackSummary:
     def _forget_extremes(self) -> None:
         for model, spec in self.specs.items():
             self.peaks[model] = [[] for _ in spec.names]
-            self.lows[model] = [[] for _ in spec.names if spec.kind != "categorical"]
+            self.lows[model] = [[] for _ in spec.names if not spec.classes]
 
     def add(self, moment: Moment, row: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
         """One more row of this track."""
@@ -91,9 +91,8 @@ class TrackSummary:
             self.sums[model] += values
             if edge and self.inner:
                 continue
-            leads = values >= values.max() if self.specs[model].kind == "categorical" else np.ones(len(values), bool)
-            for peaks, value, top in zip(self.peaks[model], values, leads, strict=True):
-                _note(peaks, moment, float(value), 1, bool(top))
+            for peaks, value in zip(self.peaks[model], values, strict=True):
+                _note(peaks, moment, float(value), 1, top=bool(value >= values.max()))
             for lows, value in zip(self.lows[model], values, strict=False):
                 _note(lows, moment, float(value), -1)
 
