@@ -54,26 +54,18 @@ class BatchRunner:
     @torch.inference_mode()
     def __call__(self, moments: Sequence[Moment]) -> list[dict[str, np.ndarray]]:
         """Probabilities or values [K] by model for each moment."""
-        results: list[dict[str, np.ndarray]] = [{} for _ in moments]
-        for k, (name, model) in enumerate(self.models.items()):
-            if name in self.sequences:
-                for result, row in zip(results, self.sequences[name](moments), strict=True):
-                    result[name] = row
-                continue
-            frames = stack_clips([m.clips[k] for m in moments]).to(self.device)
-            clip = self._transforms[k].apply(frames, {})
-            values = model.predict(clip).double().cpu()
-            values = at_centre(values) if values.ndim == 3 else values
-            for result, row in zip(results, values.numpy(), strict=True):
-                result[name] = row
-        return results
+        found = {name: self._values(k, name, moments) for k, name in enumerate(self.models)}
+        return [{name: values[m] for name, values in found.items()} for m in range(len(moments))]
+
+    def _values(self, k: int, name: str, moments: Sequence[Moment]) -> np.ndarray:
+        """[n, K] of one model, which is the k-th."""
+        if name in self.sequences:
+            return self.sequences[name](moments)
+        frames = stack_clips([m.clips[k] for m in moments]).to(self.device)
+        values = self.models[name].predict(self._transforms[k].apply(frames, {})).double().cpu()
+        return (at_centre(values) if values.ndim == 3 else values).numpy()
 
 
 def stack_clips(clips: Sequence[Sequence[FaceSample]]) -> Tensor:
     """uint8 [B, T, S, S, C]."""
-    first = clips[0][0].crop
-    frames = np.empty((len(clips), len(clips[0]), *first.shape), np.uint8)
-    for b, clip in enumerate(clips):
-        for t, sample in enumerate(clip):
-            frames[b, t] = sample.crop
-    return torch.from_numpy(frames)
+    return torch.from_numpy(np.array([[sample.crop for sample in clip] for clip in clips]))

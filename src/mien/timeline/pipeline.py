@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from mien.data.labels import PERSONALITY_NOTE, LabelSpec, refuse_personality
@@ -18,7 +19,7 @@ from mien.errors import UserError, require
 from mien.faces.faces import FaceSample
 from mien.models import Model
 from mien.tasks.sequence import CHUNK
-from mien.timeline.annotate import BoxLog, annotate
+from mien.timeline.annotate import annotate, noting
 from mien.timeline.contract import shared_contract
 from mien.timeline.forward import BatchRunner
 from mien.timeline.frames import CropStream, Progress
@@ -74,8 +75,8 @@ def predict_video(
         stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
     except VideoError as error:
         return Timeline(path, error.status, error.reason, schema_of(table), {}, folder)
-    with all_or_nothing(folder.path) as unfinished, BoxLog(config.annotate) as boxes:
-        _write_timeline(run, boxes.noting(stream), stream, runner, unfinished)
+    with all_or_nothing(folder.path) as unfinished, TemporaryFile() as boxes:
+        _write_timeline(run, noting(stream, boxes), stream, runner, unfinished)
         if config.annotate and run.num_rows:
             annotate(run, boxes, unfinished, progress)
         run.wall_s = time.monotonic() - started
@@ -138,9 +139,8 @@ def row_of(scored: Scored, run: Run) -> dict[str, Any]:
     for (name, names), seen in zip(model_columns(run.models).items(), moment.seen, strict=True):
         values = scored.values[name]
         row |= dict(zip(names.values, values.tolist(), strict=True)) | {names.seen: seen}
-        if names.label is not None and names.confidence is not None:
-            top = int(values.argmax())
-            row |= {names.label: run.models[name].names[top], names.confidence: float(values[top])}
+        if names.top is not None:
+            row |= zip(names.top, (run.models[name].names[values.argmax()], float(values.max())), strict=True)
     row |= dict(zip(("x0", "y0", "x1", "y1"), (float(v) for v in face.box), strict=True))
     row |= {"score": float(face.score), "face_px": face.face_px}
     row |= {"sharpness": float(face.sharpness), "yaw": float(face.yaw), "quality": quality_of(moment)}

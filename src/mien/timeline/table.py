@@ -48,9 +48,8 @@ class ModelColumns:
 
     values: tuple[str, ...]
     """Probability of each class, or value of each target."""
-    label: str | None
-    """None, like `confidence`, for a model without classes."""
-    confidence: str | None
+    top: tuple[str, str] | None
+    """The most probable class and its probability; None for a model without classes."""
     seen: str
 
 
@@ -63,8 +62,8 @@ def model_columns(specs: Mapping[str, LabelSpec]) -> dict[str, ModelColumns]:
 def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
     if spec.classes:
         probabilities = tuple(f"{prefix}p_{label}" for label in spec.names)
-        return ModelColumns(probabilities, f"{prefix}label", f"{prefix}confidence", f"{prefix}seen")
-    return ModelColumns(tuple(prefix + name for name in spec.names), None, None, f"{prefix}seen")
+        return ModelColumns(probabilities, (f"{prefix}label", f"{prefix}confidence"), f"{prefix}seen")
+    return ModelColumns(tuple(prefix + name for name in spec.names), None, f"{prefix}seen")
 
 
 def columns(
@@ -107,9 +106,10 @@ def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, 
         Column(column, "number", meaning_of(spec, name, label, delay_s) + average, 6, bounds)
         for column, label in zip(names.values, spec.names, strict=True)
     ]
-    if names.label is not None and names.confidence is not None:
-        found.append(Column(names.label, "text", f"The class to which {name} gives the highest probability."))
-        found.append(Column(names.confidence, "number", "That highest probability.", range=(0.0, 1.0)))
+    if names.top is not None:
+        label, confidence = names.top
+        found.append(Column(label, "text", f"The class to which {name} gives the highest probability."))
+        found.append(Column(confidence, "number", "That highest probability.", range=(0.0, 1.0)))
     return [*found, Column(names.seen, "number", _SEEN if delay_s is None else _SEEN_AROUND, 2, (0.0, 1.0))]
 
 

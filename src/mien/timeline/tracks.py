@@ -63,8 +63,7 @@ class TrackSummary:
 
     def __post_init__(self) -> None:
         self._forget_extremes()
-        for model, spec in self.specs.items():
-            self.sums[model] = np.zeros(len(spec.names))
+        self.sums = {model: np.zeros(len(spec.names)) for model, spec in self.specs.items()}
 
     def _forget_extremes(self) -> None:
         for model, spec in self.specs.items():
@@ -103,8 +102,8 @@ class TrackSummary:
     def mean_quality(self) -> dict[str, float]:
         return {k: total / count for k, (total, count) in self.quality.items()}
 
-    def top_peaks(self, model: str, limit: int) -> list[tuple[str, Peak]]:
-        """The best moment of each class, best first; then, as far as `limit` goes, the second-best moments."""
+    def top_peaks(self, model: str) -> list[tuple[str, Peak]]:
+        """The best moment of each class, best first; then the second-best moments."""
         named = [
             [
                 (label, peaks[k])
@@ -113,8 +112,7 @@ class TrackSummary:
             ]
             for k in range(PEAKS_PER_NAME)
         ]
-        ranked = [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].value)]
-        return ranked[:limit]
+        return [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].value)]
 
 
 def by_length(tracks: Iterable[TrackSummary]) -> list[TrackSummary]:
