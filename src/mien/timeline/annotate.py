@@ -1,4 +1,4 @@
-"""``annotated.mp4``: a second pass over the video draws each face's box and what the models say of it, in constant memory.
+"""``annotated.mp4``: a second pass over the video draws each face's box and what the models say of it, frame by frame.
 
 Boxes are those of the very frame, noted on disk during the first pass; words are those of the track's nearest row. Values of
 personality traits are never drawn on a face: only their mean over a track says anything at all (see the report).
@@ -188,25 +188,22 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
 
 
 def annotate(run: Run, boxes: IO[bytes], out: Path, progress: Progress | None = None) -> None:
-    """Writes ``annotated.mp4``, without sound, under its name only when complete.
+    """Writes ``annotated.mp4``, without sound.
 
     Args:
-        boxes: what the first pass noted.
+        boxes: what the first pass noted, by `noting`.
         out: folder with the timeline.
         progress: called with the number of frames read in both passes.
 
     Raises:
         UserError: the video can no longer be read.
     """
-    part, rows = out / "annotated.part", NearestRows(pq.read_table(out / "timeline.parquet"), run.config.rows_s)
+    rows = NearestRows(pq.read_table(out / "timeline.parquet"), run.config.rows_s)
     painter = Painter(run, (run.video.width, run.video.height))
     try:
-        _write(part, painter, _painted(run, painter, boxes, rows, progress), run)
-        part.replace(out / "annotated.mp4")
+        _write(out / "annotated.mp4", painter, _painted(run, painter, boxes, rows, progress), run)
     except VideoError as error:
         raise UserError(f"{run.video.path} could be read once, but not again for annotated.mp4: {error}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _painted(

@@ -90,8 +90,9 @@ class TrackSummary:
             self.sums[model] += values
             if edge and self.inner:
                 continue
+            most = values.max()
             for peaks, value in zip(self.peaks[model], values, strict=True):
-                _note(peaks, moment, float(value), 1, top=bool(value >= values.max()))
+                _note(peaks, moment, float(value), 1, top=bool(value >= most))
             for lows, value in zip(self.lows[model], values, strict=False):
                 _note(lows, moment, float(value), -1)
 
