@@ -7,16 +7,15 @@ made by a second pass over the video.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 from mien.data.labels import PERSONALITY_NOTE, LabelSpec, refuse_personality
 from mien.data.video import VideoError, probe
 from mien.errors import UserError, require
-from mien.faces.faces import FaceSample
 from mien.models import Model
 from mien.tasks.sequence import CHUNK
 from mien.timeline.annotate import annotate, noting
@@ -76,7 +75,7 @@ def predict_video(
     except VideoError as error:
         return Timeline(path, error.status, error.reason, schema_of(table), {}, folder)
     with all_or_nothing(folder.path) as unfinished, TemporaryFile() as boxes:
-        _write_timeline(run, noting(stream, boxes), stream, runner, unfinished)
+        _write_timeline(run, stream, boxes, runner, unfinished)
         if config.annotate and run.num_rows:
             annotate(run, boxes, unfinished, progress)
         run.wall_s = time.monotonic() - started
@@ -109,14 +108,12 @@ def warnings_of(specs: Mapping[str, LabelSpec]) -> list[str]:
     return drawn + [f"{n}: {PERSONALITY_NOTE}" for n, s in specs.items() if s.kind == "traits"]
 
 
-def _write_timeline(
-    run: Run, frames: Iterable[list[FaceSample]], stream: CropStream, runner: BatchRunner, out: Path
-) -> None:
-    """`frames` are those of `stream`."""
+def _write_timeline(run: Run, stream: CropStream, boxes: IO[bytes], runner: BatchRunner, out: Path) -> None:
+    """The first pass; notes the boxes of every frame for the second."""
     windower, config = Windower(runner.shapes, run.config.rows_s), run.config
     with stream, TimelineWriter(out, run.columns) as writer:
         at_once = max(config.batch_size, CHUNK) if run.delays else config.batch_size
-        rows = score_stream(frames, windower, runner, at_once)
+        rows = score_stream(noting(stream, boxes), windower, runner, at_once)
         for scored in smoothed(rows, config.smooth_s) if config.smooth_s else rows:
             row = row_of(scored, run)
             writer.add(row)
