@@ -18,7 +18,7 @@ from mien import __version__
 from mien.data.labels import PERSONALITY_NOTE
 from mien.timeline import charts_classes, charts_dimensions, charts_traits, page
 from mien.timeline.charts import Drawing
-from mien.timeline.kinds import KINDS, span_of
+from mien.timeline.kinds import KINDS, span_of, subject_of
 from mien.timeline.record import what_it_is_not
 from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import MAX_PEOPLE, TrackSummary, by_length
@@ -32,22 +32,13 @@ DRAW: dict[str, Callable[[Run, TrackSummary, str, pa.Table, str], Drawing]] = {
 
 
 def write_report(run: Run, record: Mapping[str, Any], out: Path) -> None:
-    """Reads ``timeline.parquet`` of `out` back and writes ``report.html`` beside it."""
-    (out / "report.html").write_text(report_of(run, record, out), encoding="utf-8")
-
-
-def report_of(run: Run, record: Mapping[str, Any], out: Path) -> str:
-    """The page.
-
-    Args:
-        record: what ``predictions.json`` holds.
-        out: folder with the timeline.
-    """
+    """Reads ``timeline.parquet`` and writes ``report.html`` beside it; `record` is what ``predictions.json`` holds."""
+    subject = subject_of(run.models.values())
     charts, people = _people(run, out)
     scripts = f"<script>{get_plotlyjs()}</script>\n<script>{_part('js')}</script>" if charts else ""
     parts = {
-        "title": escape(f"{run.video.path.name}: {run.subject}"),
-        "subject": escape(run.subject),
+        "title": escape(f"{run.video.path.name}: {subject}"),
+        "subject": escape(subject),
         "css": _part("css"),
         "heading": escape(run.video.path.name),
         "lede": escape(_lede(run)),
@@ -65,7 +56,8 @@ def report_of(run: Run, record: Mapping[str, Any], out: Path) -> str:
         "data": json.dumps(charts, allow_nan=False).replace("<", "\\u003c"),
         "scripts": scripts,
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m.group(1)], _part("html"))
+    page_text = re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m.group(1)], _part("html"))
+    (out / "report.html").write_text(page_text, encoding="utf-8")
 
 
 def _part(suffix: str) -> str:

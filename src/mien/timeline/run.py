@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
 from mien.data.video import VideoInfo
-from mien.timeline.kinds import subject_of
 from mien.timeline.options import PredictConfig
 from mien.timeline.table import Column
 from mien.timeline.tracks import TrackSummary
@@ -44,11 +43,6 @@ class Run:
     def drawn(self) -> list[str]:
         """Models that have seen no real face."""
         return [n for n, s in self.models.items() if s.training_data == "drawn"]
-
-    @property
-    def subject(self) -> str:
-        """What the numbers are about, in words."""
-        return subject_of(self.models.values())
 
     @property
     def why_no_rows(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -73,8 +74,6 @@ def named(models: Mapping[str, Model | str] | tuple[Model | str, ...]) -> dict[s
     Raises:
         UserError: two models of one name, or a name that cannot start a column.
     """
-    import re
-
     pairs = list(models.items()) if isinstance(models, Mapping) else [name_and_place(given) for given in models]
     for name, place in pairs:
         if not re.fullmatch(r"[\w.-]+", name):
