@@ -12,10 +12,10 @@ import signal
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-# ImageNet statistics: what the published SVFAP and MAE-DFER weights were trained with (official.md 4.2).
+# ImageNet statistics: what the published SVFAP and MAE-DFER weights were trained with (decisions: input-statistics).
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Of grey faces: what the lip-reading models were trained with (official.md 9.2).
+# Of grey faces: what the lip-reading models were trained with (decisions: input-statistics).
 GREY_MEAN = (0.421,)
 GREY_STD = (0.165,)
 

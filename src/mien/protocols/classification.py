@@ -122,7 +122,8 @@ class FrameScoring:
     Args:
         order: class names in the order of the shards' class indices.
         fill: annotated frames without a stored face get the prediction before them, and before the first the class Other, as
-            the ABAW5 solution fills its test files (official.md 8.4); else they are left out, as it does for its validation.
+            the ABAW5 solution fills its test files; else they are left out, as it does for its validation
+            (decisions: frames-without-a-face).
         smooth_s: probabilities become the mean over this many seconds around a frame; 0 smooths nothing.
     """
 

@@ -23,10 +23,10 @@ from mien.transforms.contrastive import Look
 from mien.transforms.warp import Warp
 from mien.types import GREY_MEAN, GREY_STD, Geometry
 
-# SimSiam's optimizer (official.md 9.5). Ours for BYOL and ContraWarping too.
+# SimSiam's optimizer (decisions: simsiam-settings). Ours for BYOL and ContraWarping too.
 SMALL_BATCH = OptimConfig("sgd", lr=0.05, min_lr=0.0, weight_decay=1e-4)
 SMALL_TRAIN = TrainConfig(batch_size=256, warmup_epochs=10)
-# official.md 9.5: 100 epochs.
+# BYOL's of 100 epochs (decisions: byol-settings).
 LARS = OptimConfig("lars", lr=0.45, min_lr=0.0, weight_decay=1e-6)
 LARS_TRAIN = TrainConfig(batch_size=4096, warmup_epochs=10)
 # Ours, for two CPU cores: 64 pixels, narrow heads. In runs of some hundred steps SGD moves nothing but the predictor, and a
@@ -76,7 +76,10 @@ def byol_resnet50() -> PretrainRecipe:
 
 
 def byol_resnet50_published() -> PretrainRecipe:
-    """BYOL as published for 100 epochs: batch 4096, LARS, 224 pixels, crops from 0.08 on, no affine (official.md 9.5)."""
+    """BYOL as published for 100 epochs: batch 4096, LARS, 224 pixels, crops from 0.08 on, no affine.
+
+    (decisions: byol-settings)
+    """
     first = Look(size=224, crop_area=(0.08, 1.0), rotate=0.0, translate=0.0, scale=(1.0, 1.0))
     method = BYOLConfig(resnet50(), first=first, second=replace(first, blur=0.1, solarize=0.2))
     return PretrainRecipe("byol-resnet50-published", method, LARS, LARS_TRAIN)
@@ -94,7 +97,10 @@ def simsiam_resnet18() -> PretrainRecipe:
 
 
 def simsiam_resnet50() -> PretrainRecipe:
-    """SimSiam on a ResNet-50: its own optimizer (official.md 9.5), at 96 pixels."""
+    """SimSiam on a ResNet-50: its own optimizer, at 96 pixels.
+
+    (decisions: simsiam-settings)
+    """
     return PretrainRecipe("simsiam-resnet50", SimSiamConfig(resnet50()), SMALL_BATCH, SMALL_TRAIN)
 
 
@@ -137,8 +143,8 @@ def byol_video_micro() -> PretrainRecipe:
 
 
 def dino_video() -> PretrainRecipe:
-    """DINO of SS-VAERR on the lip-reading front end: AdamW, weight decay 0.04 to 0.4, clipped at 3 (official.md 9.6); 4,096
-    prototypes, for data smaller than ImageNet (official.md 11)."""
+    """DINO of SS-VAERR on the lip-reading front end: AdamW, weight decay 0.04 to 0.4, clipped at 3; 4,096 prototypes,
+    for data smaller than ImageNet (decisions: dino-settings)."""
     method = DINOConfig(lip_reading(), prototypes=4096, **CLIPS)
     return PretrainRecipe("dino-video", method, replace(ADAMW, lr=5e-4, final_weight_decay=0.4), VIDEO_TRAIN)
 

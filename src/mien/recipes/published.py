@@ -1,6 +1,7 @@
 """Published fine-tuning settings, one recipe per data set, with what they cost and what score belongs to them.
 
-The name without ending has the papers' values; ``-released`` those of the released code where it differs (official.md 2.7, 3.6).
+The name without ending has the papers' values; ``-released`` those of the released code where it differs
+(decisions: fine-tuning-settings, fine-tuning-batch).
 A recipe is used with its protocol: ``mien finetune classify-dfew --protocol dfew --fold all --init RUN --data SHARDS --out OUT``.
 SVFAP, MAE-DFER and VideoMAE share the settings; the pooling follows the encoder (LGI-Former: representative tokens).
 
@@ -30,7 +31,10 @@ def classify() -> TaskRecipe:
 
 
 def regress() -> TaskRecipe:
-    """Regression with HiCMAE's settings: mean squared error, 30 epochs, batch 96, no mixing (official.md 5.1)."""
+    """Regression with HiCMAE's settings: mean squared error, 30 epochs, batch 96, no mixing.
+
+    (decisions: regression-settings)
+    """
     return BASE["regress"]
 
 
@@ -101,7 +105,7 @@ def classify_mafw_svfap_released() -> TaskRecipe:
 
 
 def classify_crema_d() -> TaskRecipe:
-    """CREMA-D, 5 folds by actor: "same as for DFEW" (the author in an issue, official.md 5).
+    """CREMA-D, 5 folds by actor: "same as for DFEW" (the author in an issue, decisions: fine-tuning-settings).
 
     mien finetune classify-crema-d --protocol crema-d --fold all --init RUN --data SHARDS --out OUT
     Cost: 5 folds of 6,228 steps of 96 clips. Expected: SVFAP-B 77.31 / 77.37 (Table 11), MAE-DFER 77.33 / 77.38 (Table 8).
@@ -163,7 +167,8 @@ def frames() -> TaskRecipe:
     Cost: 8,000 steps of 128 images. Expected: macro F1 34.85 of Res-18 pre-trained by ContraWarping (ABAW5 solution Tables 1 to
     4); 30.92 with global pooling, 32.23 on all frames.
 
-    Settings of the released code (official.md 8.3); SRP, freezing and remainders drawn anew each epoch of the paper's tables.
+    Settings of the released code (decisions: single-frame-settings). Of the paper's tables: SRP, freezing and remainders drawn
+    anew each epoch.
     Two things are ours: frames are resized to 224 before the random crop, not after, and norms and biases do not decay.
     """
     return BASE["frames"]

@@ -96,7 +96,7 @@ def trained_encoder(recipe: FinetuneRecipe, config: EncoderConfig) -> EncoderCon
 
 @dataclass(frozen=True)
 class FinetuneRecipe:
-    """What every supervised recipe has, with the published values (SVFAP 4.1.2; details in official.md 4)."""
+    """What every supervised recipe has, with the published values (SVFAP 4.1.2; decisions: fine-tuning-settings)."""
 
     name: tyro.conf.Suppress[str] = ""
     """On the command line."""
@@ -223,7 +223,7 @@ def inverse_shares(counts: np.ndarray) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class RegressRecipe(FinetuneRecipe):
-    """Dimensions of affect or traits: mean squared error, 30 epochs, no mixing (HiCMAE's settings, official.md 5.1)."""
+    """Dimensions of affect or traits: mean squared error, 30 epochs, no mixing, as HiCMAE (decisions: regression-settings)."""
 
     loss: RegressionLoss = "mse"
     activation: Literal["none", "sigmoid", "tanh"] = "none"
@@ -267,7 +267,8 @@ TaskRecipe = ClassifyRecipe | RegressRecipe | SequenceRecipe
 
 
 def single_frames() -> ClassifyRecipe:
-    """The ABAW5 solution: classes of single frames (official.md 8.3). Rates are per 256 images: 0.005 at its batch of 128."""
+    """The ABAW5 solution: classes of single frames (decisions: single-frame-settings). Rates are per 256 images:
+    0.005 at its batch of 128."""
     return ClassifyRecipe(
         per="frame", num_frames=1, stride=1, size=224, test_resize=256, views=1, pool="srp", head_norm="none", frozen_stages=3,
         frames=FrameSampling(), drop_path=0.0, randaugment=False, erase=0.0, crop_area=(0.6, 1.0), crop_aspect=(1.0, 1.0),

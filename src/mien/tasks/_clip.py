@@ -25,8 +25,8 @@ from mien.layers.spatial_reserve import SMALLEST, SpatialReserve
 from mien.transforms.augment import Augment
 from mien.types import LabelSpec, UserError, require
 
-HEAD_INIT_SCALE = 0.001  # official.md 2.5: the head starts almost at zero
-BARE_HEAD_STD = 0.01  # of a head without a norm before it (official.md 8.2)
+HEAD_INIT_SCALE = 0.001  # the head starts almost at zero (decisions: head-initialisation)
+BARE_HEAD_STD = 0.01  # of a head without a norm before it (decisions: head-initialisation)
 HEAD_DIM = 64  # values per attention head of the block over time, as in the papers' encoders
 
 
@@ -100,7 +100,7 @@ class BlockOverTime(nn.Module):
 
 class GRUOverTime(nn.Module):
     """A bidirectional GRU over moments ``[B, t, D]``, as wide as they are (half of it in each direction): what the lip-reading
-    models before SS-VAERR put on their front end (official.md 9.2), here as small as the features."""
+    models before SS-VAERR put on their front end (decisions: sequence-model), here as small as the features."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -115,7 +115,7 @@ class ClipTask(nn.Module):
     """``model(clip [B, C, T, H, W], normalised)`` returns the head's outputs, ``[B, K]`` or, per frame, ``[B, T, K]``."""
 
     undecayed = frozenset({"encoder.region_tokens"})
-    """Weights without weight decay, besides 1-D ones (official.md 4.1)."""
+    """Weights without weight decay, besides 1-D ones (decisions: weight-decay)."""
 
     def __init__(self, config: ClipTaskConfig, num_outputs: int):
         super().__init__()

@@ -17,7 +17,7 @@ from mien.types import IMAGENET_MEAN, IMAGENET_STD
 
 @dataclass(frozen=True)
 class Augment:
-    """Resize -> RandAugment -> [0, 1] -> normalise -> crop -> flip -> erase, in this order (official.md 4.2).
+    """Resize -> RandAugment -> [0, 1] -> normalise -> crop -> flip -> erase, in this order (decisions: augmentation).
 
     The defaults are the plain evaluation transform. `draw` runs in the loader, `apply` on the training device after
     collation, on clips that lie there as uint8; whatever is off costs nothing.
