@@ -338,7 +338,7 @@ def test_batches_and_strides_are_the_published_ones():
     }  # fmt: skip
     strides = {n: r.stride for n, r in made.items() if r.stride != 4}
     assert strides == {n: 1 for n in made if "ferv39k" in n} | {"regress-werewolf-xl": 3}
-    # official.md 3.6: learning rates 3.75e-4 at 96 clips, 4.6875e-4 at 120; 2.5e-4 at SVFAP's 64
+    # learning rates 3.75e-4 at 96 clips, 4.6875e-4 at 120; 2.5e-4 at SVFAP's 64 (decisions: fine-tuning-batch)
     rates = {n: r.optim.lr * r.train.batch_size / 256 for n, r in made.items()}
     assert rates["classify-dfew"] == pytest.approx(3.75e-4)
     assert rates["classify-ferv39k-mae-dfer-released"] == pytest.approx(4.6875e-4)
@@ -350,7 +350,7 @@ def test_batches_and_strides_are_the_published_ones():
 
 @pytest.mark.parametrize("name", ["frames", "frames-released", "frames-resnet50-released"])
 def test_settings_of_single_frames_are_the_published_ones(name: str):
-    """official.md 8.3: SGD 0.005 at batch 128, cosine to 1e-5 after 100 of 8000 iterations from a tenth of the rate."""
+    """SGD 0.005 at batch 128, cosine to 1e-5 after 100 of 8000 iterations from a tenth (decisions: single-frame-settings)."""
     recipe = published.RECIPES[name]()
     assert isinstance(recipe, ClassifyRecipe)
     train = recipe.train
