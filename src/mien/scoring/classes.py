@@ -141,7 +141,7 @@ def _of_annotated(
     """Classes (in the shards' order), probabilities, times and whether they are filled of the annotated frames of one video.
 
     One without a stored face gets the prediction before it, and before the first the class Other, as the ABAW5 solution fills
-    its test files (official.md 8.4).
+    its test files (decisions: frames-without-a-face).
 
     Args:
         whole: times and classes of all annotated frames; None takes those of the stored ones.
