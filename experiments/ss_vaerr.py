@@ -79,8 +79,9 @@ class Pretext:
         return f"pretrain-{self.start}/{self.seed}"
 
     def do(self, out: Path) -> dict[str, Any]:
-        from mien.models import load
         from mien.recipes.pretrain import RECIPES, pretrain
+
+        from mien.models import load
 
         recipe, steps = PRETRAIN[self.start]
         found = RECIPES[recipe]()
@@ -111,10 +112,11 @@ class Cell:
         return None if self.start == "scratch" else Pretext(self.start, self.seed)
 
     def do(self, out: Path) -> dict[str, Any]:
+        from mien.recipes.finetune import finetune
+
         from mien.data.shards import Shards
         from mien.encoders.lip_reading import lip_reading_micro
         from mien.models import load
-        from mien.recipes.finetune import finetune
         from mien.recipes.supervised import FinetuneData
         from mien.scoring.evaluation import evaluate
 
