@@ -236,6 +236,12 @@ def test_help_says_what_people_need(monkeypatch: pytest.MonkeyPatch):
     )
 
 
+def test_help_shows_all_where_nothing_is_chosen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert help_text(Work, "mien work") == help_text(Work, "mien work", everything=True)
+    assert "more options" not in help_text(Work, "mien work")
+
+
 def test_help_lists_everything_when_asked(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(HelpWanted) as caught:

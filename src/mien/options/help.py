@@ -28,8 +28,8 @@ def help_text(target: Any, prog: str, everything: bool = False) -> str:
     targets = target if isinstance(target, tuple) else (target,)
     options = [leaf for t in targets for leaf in leaves(t) if not leaf.arg.hidden]
     groups = _groups(targets, options)
-    if not everything and len(groups) > 1:
-        groups = {title: found for title, found in groups.items() if title in _titles(targets)}
+    if not everything and (titles := _titles(targets)):
+        groups = {title: found for title, found in groups.items() if title in titles}
     width = min(WIDEST, shutil.get_terminal_size().columns)
     column = min(LEFT, max((len(_name(o)) for found in groups.values() for o in found), default=0) + 2)
     about = inspect.getdoc(class_of(targets[0])) or ""
@@ -53,11 +53,10 @@ def _groups(targets: Sequence[Any], options: Sequence[Leaf]) -> dict[str, list[L
     """Options by title: those that the classes name, then the others, by what stands before the last dot of their name."""
     known = {leaf.option: leaf for leaf in options}
     groups = {title: [known[n] for n in names if n in known] for title, names in _titles(targets).items()}
-    shown = {leaf.option for found in groups.values() for leaf in found}
+    shown, rest = {leaf.option for found in groups.values() for leaf in found}, MORE if groups else "options"
     for leaf in options:
         if leaf.option not in shown:
             before = leaf.option.lstrip("-").rpartition(".")[0]
-            rest = MORE if groups else "options"
             groups.setdefault(f"{rest}: {before}" if before else rest, []).append(leaf)
     return {title: found for title, found in groups.items() if found}
 

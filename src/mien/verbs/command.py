@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 from mien.options import Arg, callable_of, parse
+from mien.verbs.main import guarded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,3 +59,9 @@ def function(options: type, work: Work[Result]) -> Callable[..., Result]:
         return work(given, console(quiet=True))
 
     return callable_of(options, quietly, options.__name__.lower())
+
+
+def script(options: type, work: Callable[[Any], int | None]) -> NoReturn:
+    """Runs a script as if it were a verb, with the words after its name; `work` may say the exit code."""
+    where = f"python {sys.argv[0]}"
+    sys.exit(guarded(where, lambda: work(parse(options, sys.argv[1:], where)) or 0))

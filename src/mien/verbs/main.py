@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from collections.abc import Callable
 
 from mien import __version__
 from mien.errors import Interrupted, UserError
@@ -75,25 +76,36 @@ def run(argv: list[str]) -> int:
     verb = argv[0]
     if verb not in VERBS:
         return _fail("mien", _no_verb(verb))
+    return guarded(f"mien {verb}", lambda: _carry_out(verb, argv[1:]))
+
+
+def _carry_out(verb: str, words: list[str]) -> int:
     try:
-        return importlib.import_module(f"mien.verbs.{verb}").main(argv[1:])
+        return importlib.import_module(f"mien.verbs.{verb}").main(words)
+    except UnknownOption as error:
+        if now := renamed.now(verb, error.option):
+            raise UserError(f"there is no option {error.option} any more: {now}") from None
+        raise
+
+
+def guarded(where: str, call: Callable[[], int]) -> int:
+    """The exit code of a command, whose name is `where`: what goes wrong is one line on standard error."""
+    try:
+        return call()
     except HelpWanted as text:
         print(text)
         return 0
-    except UnknownOption as error:
-        now = renamed.now(verb, error.option)
-        return _fail(f"mien {verb}", f"there is no option {error.option} any more: {now}" if now else str(error))
     except UserError as error:
-        return _fail(f"mien {verb}", str(error))
+        return _fail(where, str(error))
     except Interrupted as stop:
-        return _fail(f"mien {verb}", str(stop), stop.exit_code)
+        return _fail(where, str(stop), stop.exit_code)
     except KeyboardInterrupt:
         what = "stopped; what was finished is kept, run the same command again for the rest"
-        return _fail(f"mien {verb}", what, 130)
+        return _fail(where, what, 130)
     except BrokenPipeError:
         return 141
     except OSError as error:
-        return _fail(f"mien {verb}", f"{error.strerror or error}: {error.filename or 'input or output'}")
+        return _fail(where, f"{error.strerror or error}: {error.filename or 'input or output'}")
 
 
 def _no_verb(verb: str) -> str:
