@@ -19,11 +19,11 @@ from pathlib import Path
 
 import av
 import numpy as np
-import tyro
 
 from mien.corpora.synthetic import Placed, draw_scene
 from mien.data.video import probe
 from mien.faces.pipeline import prepare
+from mien.verbs.command import script
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 GOAL = 3.0
@@ -111,4 +111,4 @@ def main(config: Benchmark) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Benchmark))
+    script(Benchmark, main)

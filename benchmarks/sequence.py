@@ -19,7 +19,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-import tyro
 
 from mien.contract import Store
 from mien.corpora.synthetic import Placed, draw_scene
@@ -28,10 +27,11 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.faces.options import contract_for
 from mien.tasks.sequence import SequenceConfig, SequenceTask
 from mien.timeline import PredictConfig, predict_video
-from mien.transforms.sequence import SequenceAugment
+from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
+from mien.verbs.command import script
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
-SIZE, MEAN, STD = 96, (0.421,), (0.165,)
+CLIP = ClipSpec(200, 1, 1 / FPS, 96, GREY_MEAN, GREY_STD)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Benchmark:
     video: Path | None = None
     """A video to use instead; it is repeated until --minutes are full."""
     minutes: float = 10.0
+    """Length of the video."""
     threads: int = 2
+    """Of the processor."""
     width: int = 64
     """Of the front end; 64 is the published one."""
 
@@ -92,14 +94,10 @@ def write_long(path: Path, config: Benchmark) -> float:
 
 
 def model_of(config: Benchmark) -> SequenceTask:
-    contract = contract_for("face", store=Store(size=SIZE, color=False))
-    spec = LabelSpec(
-        ("arousal", "valence"), "dimensional", "frame", "arousal valence", (-1.0, 1.0), 200, 1, 1 / FPS, SIZE, False, MEAN,
-        STD, 1, contract=contract,
-    )  # fmt: skip
+    contract, targets = contract_for("face", store=Store(size=CLIP.size, color=False)), ("arousal", "valence")
+    spec = LabelSpec(targets, "dimensional", "frame", targets, (-1.0, 1.0), CLIP, views=1, contract=contract)
     torch.manual_seed(0)
-    augment = SequenceAugment(SIZE, mean=MEAN, std=STD)
-    return SequenceConfig(spec, LipReadingConfig(width=config.width), augment=augment).build().eval()
+    return SequenceConfig(spec, LipReadingConfig(width=config.width)).build().eval()
 
 
 def main(config: Benchmark) -> None:
@@ -123,4 +121,4 @@ def main(config: Benchmark) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Benchmark))
+    script(Benchmark, main)

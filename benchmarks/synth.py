@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tyro
-
 from mien.corpora.synthetic import SynthConfig, draw_clip, write_clips, write_video
+from mien.verbs.command import script
 
 
 def _one_core(config: SynthConfig, clips: int) -> tuple[float, float]:
@@ -30,14 +29,20 @@ def _one_core(config: SynthConfig, clips: int) -> tuple[float, float]:
     return drawing / (clips * config.frames), encoding / (clips * config.frames)
 
 
-def run(clips: int = 60, workers: int = 2, size: int = 192) -> None:
-    """Times the whole command's work, then drawing and encoding apart.
+@dataclass(frozen=True)
+class Options:
+    """Times the whole command's work, then drawing and encoding apart."""
 
-    Args:
-        clips: Clips of 64 frames to draw with all workers.
-        workers: Processes.
-        size: Side of the picture in pixels.
-    """
+    clips: int = 60
+    """Clips of 64 frames to draw with all workers."""
+    workers: int = 2
+    """Processes."""
+    size: int = 192
+    """Side of the picture in pixels."""
+
+
+def main(options: Options) -> None:
+    clips, workers, size = options.clips, options.workers, options.size
     config = SynthConfig(clips=clips, size=size)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -54,4 +59,4 @@ def run(clips: int = 60, workers: int = 2, size: int = 192) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(run)
+    script(Options, main)
