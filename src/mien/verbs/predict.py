@@ -45,9 +45,11 @@ class Predict:
     settings: Annotated[PredictConfig, FLAT] = PredictConfig()
 
 
-def work(options: Predict, lines: Console) -> list[Outcome]:
+def work(options: Predict) -> list[Outcome]:
+    from mien.console import console
     from mien.models import load
 
+    lines = console()
     require(bool(options.videos), "received no video; give at least one file")
     folders = {name: load(place) for name, place in named(options.model).items()}
     videos = places(options.videos, options.out)
