@@ -86,6 +86,12 @@ class Work:
     steps: int = 10
 
 
+@dataclass(frozen=True)
+class Several:
+    files: Annotated[Path | tuple[Path, ...], Arg(positional=True)]
+    named: Annotated[dict[str, float] | tuple[float, ...], Arg(append=True)] = ()
+
+
 def drawn(*words: str) -> Draw:
     return parse(Draw, [*words, "--like", "x"], "mien draw")
 
@@ -195,6 +201,7 @@ def test_python_takes_the_same_names():
         (("a",), {"like": "b", "size": "abc"}, "size='abc': give a whole number"),
         (("a",), {"like": "b", "size": True}, "size=True: give a whole number"),
         (("a",), {"like": "b", "edge": [5]}, r"edge=\[5\]: give 5, 68 or none"),
+        (("a",), {"like": "b", "grey": "yes"}, "grey='yes': give True or False"),
         (("a",), {"like": "b", "optim_betas": 0.5}, "optim_betas=0.5: give 2 numbers"),
         (("a",), {}, "like is missing: A picture to follow."),
         (("a", "b", "c"), {}, "received 3 values without a keyword; these may have none: out, like"),
@@ -204,6 +211,15 @@ def test_python_takes_the_same_names():
 def test_errors_of_keywords(args: tuple[str, ...], kwargs: dict[str, Any], says: str):
     with pytest.raises(UserError, match=says):
         from_keywords(Draw, args, kwargs)
+
+
+def test_one_value_and_several_are_told_apart_where_the_type_does():
+    assert parse(Several, ["a"], "mien x") == Several(Path("a"))
+    assert parse(Several, ["a", "b", "--named", "1"], "mien x") == Several((Path("a"), Path("b")), (1.0,))
+    assert from_keywords(Several, ("a",), {"named": {"x": 1}}) == Several(Path("a"), {"x": 1.0})
+    assert from_keywords(Several, (["a"],), {"named": [1, 2]}) == Several((Path("a"),), (1.0, 2.0))
+    with pytest.raises(UserError, match="named={'x': 'y'}: give one or more numbers"):
+        from_keywords(Several, ("a",), {"named": {"x": "y"}})
 
 
 def test_a_function_of_its_options():

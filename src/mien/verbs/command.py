@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def command(options: type, work: Work[Result], show: Callable[[Result, Any], int
 
 
 def function(options: type, work: Work[Result]) -> Callable[..., Result]:
-    """The same work from Python, with the options as keywords; it prints nothing."""
+    """The same work from Python, with the options as keywords; it prints nothing. Its help ends with the text of `work`."""
 
     def quietly(given: Any) -> Result:
         from mien.console import silence
@@ -55,7 +56,9 @@ def function(options: type, work: Work[Result]) -> Callable[..., Result]:
         with silence():
             return work(given)
 
-    return callable_of(options, quietly, options.__name__.lower())
+    call = callable_of(options, quietly, options.__name__.lower())
+    call.__doc__ = f"{call.__doc__}\n\n{inspect.getdoc(work) or ''}".strip()
+    return call
 
 
 def script(options: type, work: Callable[[Any], int | None]) -> NoReturn:

@@ -223,8 +223,7 @@ def show_result(args: Demo, labels: Path) -> None:
     model = args.out / "model"
     shutil.copytree(run_folder(args, INITS[0], SEEDS[0]) / "model", model, dirs_exist_ok=True)
     video = next(labels.parent / row["path"] for row in read_csv(labels) if row["split"] == "test")
-    folder = load(model)
-    predict_video(video, {"demo": folder.module}, args.out / "predict", hashes={"demo": folder.hash})
+    predict_video(video, {"demo": load(model)}, args.out / "predict")
     draw(args, load(args.out / "pretrain").module)
 
 

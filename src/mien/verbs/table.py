@@ -35,9 +35,7 @@ class Table:
 def work(options: Table) -> Rendered:
     table = rendered(options)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
-            (options.out / f"table.{ending}").write_text(text)
+        table.write(options.out, "table")
     return table
 
 
@@ -57,7 +55,7 @@ def rendered(options: Table) -> Rendered:
 
 
 def show(found: Rendered, options: Table) -> None:
-    print({"markdown": found.markdown, "csv": found.csv, "latex": found.latex}[options.format](), end="")
+    print(getattr(found, options.format)(), end="")
 
 
 table = function(Table, work)
