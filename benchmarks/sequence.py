@@ -25,13 +25,14 @@ from mien.corpora.synthetic import Placed, draw_scene
 from mien.data.labels import LabelSpec
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.faces.options import contract_for
-from mien.tasks.sequence import SequenceConfig, SequenceTask
+from mien.models import Model, Provenance
+from mien.tasks.sequence import SequenceConfig
 from mien.timeline import PredictConfig, predict_video
-from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
+from mien.transforms.clip import ClipSpec
 from mien.verbs.command import script
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
-CLIP = ClipSpec(200, 1, 1 / FPS, 96, GREY_MEAN, GREY_STD)
+SIZE = 96
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,7 @@ class Benchmark:
     video: Path | None = None
     """A video to use instead; it is repeated until --minutes are full."""
     minutes: float = 10.0
-    """Length of the video."""
     threads: int = 2
-    """Of the processor."""
     width: int = 64
     """Of the front end; 64 is the published one."""
 
@@ -93,11 +92,14 @@ def write_long(path: Path, config: Benchmark) -> float:
     return count / round(rate)
 
 
-def model_of(config: Benchmark) -> SequenceTask:
-    contract, targets = contract_for("face", store=Store(size=CLIP.size, color=False)), ("arousal", "valence")
-    spec = LabelSpec(targets, "dimensional", "frame", targets, (-1.0, 1.0), CLIP, views=1, contract=contract)
+def model_of(config: Benchmark) -> Model:
+    clip = ClipSpec(200, 1, 1 / FPS, SIZE, (0.421,), (0.165,))
+    targets = ("arousal", "valence")
+    contract = contract_for("face", store=Store(size=SIZE, color=False))
+    spec = LabelSpec(targets, "dimensional", "frame", targets, (-1.0, 1.0), clip, views=1, contract=contract)
     torch.manual_seed(0)
-    return SequenceConfig(spec, LipReadingConfig(width=config.width)).build().eval()
+    task = SequenceConfig(spec, LipReadingConfig(width=config.width))
+    return Model(task.build().eval(), task, Provenance(), Path("va"), "random")
 
 
 def main(config: Benchmark) -> None:
@@ -108,10 +110,10 @@ def main(config: Benchmark) -> None:
         model, memory = model_of(config), Memory()
         memory.start()
         began, cpu = time.perf_counter(), time.process_time()
-        outcome = predict_video(video, {"va": model}, Path(folder) / "out", PredictConfig(device="cpu"))
-        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+        line = predict_video(video, {"va": model}, Path(folder) / "out", PredictConfig(device="cpu"))
+        wall, cpu, rows = time.perf_counter() - began, time.process_time() - cpu, line.record["rows"]
         memory.stop()
-    print(f"  {length:.0f} s of video, {outcome.num_rows} rows: {wall:.0f} s -> {length / wall:.2f} x real time")
+    print(f"  {length:.0f} s of video, {rows} rows: {wall:.0f} s -> {length / wall:.2f} x real time")
     print(
         f"  {cpu:.0f} s of processor time: {config.threads * length / cpu:.2f} x with {config.threads} cores of one's own"
     )

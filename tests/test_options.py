@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import pytest
 
 from mien.errors import UserError
+from mien.faces.options import PrepareConfig
 from mien.options import Arg, HelpWanted, UnknownOption, callable_of, from_keywords, help_text, leaves, nearest, parse
+from mien.options.fields import hints_of, is_config
+from mien.verbs.main import VERBS
+from tests.verbs.options import class_of
 
 if TYPE_CHECKING:
     from mien.models import Model
@@ -80,6 +84,12 @@ class Work:
     net: Narrow | Deep = field(default_factory=Narrow)
     extra: Optim | None = None
     steps: int = 10
+
+
+@dataclass(frozen=True)
+class Several:
+    files: Annotated[Path | tuple[Path, ...], Arg(positional=True)]
+    named: Annotated[dict[str, float] | tuple[float, ...], Arg(append=True)] = ()
 
 
 def drawn(*words: str) -> Draw:
@@ -191,6 +201,7 @@ def test_python_takes_the_same_names():
         (("a",), {"like": "b", "size": "abc"}, "size='abc': give a whole number"),
         (("a",), {"like": "b", "size": True}, "size=True: give a whole number"),
         (("a",), {"like": "b", "edge": [5]}, r"edge=\[5\]: give 5, 68 or none"),
+        (("a",), {"like": "b", "grey": "yes"}, "grey='yes': give True or False"),
         (("a",), {"like": "b", "optim_betas": 0.5}, "optim_betas=0.5: give 2 numbers"),
         (("a",), {}, "like is missing: A picture to follow."),
         (("a", "b", "c"), {}, "received 3 values without a keyword; these may have none: out, like"),
@@ -200,6 +211,15 @@ def test_python_takes_the_same_names():
 def test_errors_of_keywords(args: tuple[str, ...], kwargs: dict[str, Any], says: str):
     with pytest.raises(UserError, match=says):
         from_keywords(Draw, args, kwargs)
+
+
+def test_one_value_and_several_are_told_apart_where_the_type_does():
+    assert parse(Several, ["a"], "mien x") == Several(Path("a"))
+    assert parse(Several, ["a", "b", "--named", "1"], "mien x") == Several((Path("a"), Path("b")), (1.0,))
+    assert from_keywords(Several, ("a",), {"named": {"x": 1}}) == Several(Path("a"), {"x": 1.0})
+    assert from_keywords(Several, (["a"],), {"named": [1, 2]}) == Several((Path("a"),), (1.0, 2.0))
+    with pytest.raises(UserError, match="named={'x': 'y'}: give one or more numbers"):
+        from_keywords(Several, ("a",), {"named": {"x": "y"}})
 
 
 def test_a_function_of_its_options():
@@ -258,3 +278,63 @@ def test_nearest():
     assert nearest("--step", ["--step-s", "--steps"]) in ("--steps", "--step-s")
     assert nearest("prepair", ["prepare", "predict"]) == "prepare"
     assert nearest("--verbose", []) is None
+
+
+# Names that rightly are declared twice: they mean something else in each place.
+SAME_NAME = {
+    "out": "what each command writes: a folder of another kind, a file, or nothing",
+    "data": "one folder of shards, several, or a video",
+    "model": "one model that comes first; of predict several, each of which may be given a name",
+    "videos": "of prepare also quoted patterns, and none where a table names them",
+    "protocol": "of table it comes first",
+    "fold": "of benchmark all of them by default; of evaluate and cross a single one",
+    "label_map": "of evaluate one table, of cross one for each corpus",
+    "labels": "of prepare a table of videos, of convert a published list of classes",
+    "target": "of training the columns that are learned, of evaluation the one that is scored, of embed the one that colours",
+    "split": "of embed all rows by default, of evaluate the test part",
+    "split_column": "of training `split` by default, of evaluation what the model was trained with",
+    "smooth_s": "seconds on both sides of a row of a timeline; of frames that are scored seconds in all",
+    "crop": "of prepare the kind of crop, which the contract records, of predict whether to crop at all",
+    "frames": "of prepare what pictures are, of synth and reconstruct their number",
+    "clips": "of reconstruct those in the picture, of synth those that are drawn",
+    "size": "side of a crop (asked, and recorded), of the clips of a published model, of what is drawn",
+    "fps": "of crops (asked, and recorded), and of videos that are drawn",
+    "quality": "what prepare was asked, and what the contract of the shards records",
+    "subsampling": "what prepare was asked, and what the contract of the shards records",
+    "margin": "what prepare was asked, and what the contract of the shards records",
+}
+
+
+def commands() -> set[type]:
+    """The options classes of all verbs, with their parts; what experiments hold (encoders, methods) has names of its own."""
+    found: set[type] = set()
+    stack: list[Any] = [class_of(verb) for verb in VERBS] + [PrepareConfig]
+    while stack:
+        cls = stack.pop()
+        if cls not in found:
+            found.add(cls)
+            stack += [part for hint in hints_of(cls).values() for part in parts(hint)]
+    return found
+
+
+def parts(hint: Any) -> list[type]:
+    """The dataclasses in a type."""
+    inner = [part for arg in get_args(hint) if not isinstance(arg, Arg) for part in parts(arg)]
+    return [hint, *inner] if is_config(hint) else inner
+
+
+def declared() -> dict[str, set[str]]:
+    """Classes that declare each option, by its name."""
+    owners: dict[str, set[str]] = {}
+    for cls in commands():
+        options = {f.name for f in fields(cls) if not parts(hints_of(cls)[f.name])}
+        for owner in (c for c in cls.__mro__ if is_config(c)):
+            for name in vars(owner).get("__annotations__", {}).keys() & options:
+                owners.setdefault(name, set()).add(owner.__qualname__)
+    return owners
+
+
+def test_every_option_is_declared_once():
+    twice = {name: sorted(owners) for name, owners in declared().items() if len(owners) > 1}
+    assert {name: owners for name, owners in twice.items() if name not in SAME_NAME} == {}
+    assert sorted(SAME_NAME) == sorted(twice)

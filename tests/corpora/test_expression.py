@@ -49,7 +49,7 @@ def said(listing: Listing, words: str) -> list[str]:
     return [line for line in listing.problems if words in line]
 
 
-# Full size: the numbers are those of official.md's table, written down here a second time.
+# Full size: the numbers are those of the published lists (decisions: data-set-lists), written down here a second time.
 
 
 def test_dfew_at_full_size(tmp_path):
@@ -297,7 +297,7 @@ def test_a_tree_is_prepared_trained_on_and_scored(name, tmp_path):
     words = [
         "--data",
         str(out),
-        "--split",
+        "--split-column",
         column,
         "--steps",
         "1",

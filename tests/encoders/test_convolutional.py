@@ -46,7 +46,7 @@ def counted(config: EncoderConfig) -> int:
 
 
 def test_parameters_of_the_published_models():
-    """official.md 8.2 and 9.2."""
+    """(decisions: parameter-counts)"""
     assert counted(resnet18()) == 11_176_512
     assert counted(resnet50()) == 23_508_032
     assert counted(lip_reading()) == counted(LipReadingConfig("swish")) == 11_182_784
@@ -59,7 +59,7 @@ def test_parameters_of_the_published_models():
     [(18, 3, 9_199_624), (50, 3, 17_343_496), (18, 2, 11_299_336), (50, 2, 24_441_864)],
 )
 def test_trainable_parameters_of_the_published_recipes(depth: Any, frozen: int, trainable: int):
-    """official.md 8.2, with SRP and a classifier of eight."""
+    """With SRP and a classifier of eight (decisions: trainable-parameters)."""
     spec = LabelSpec(tuple("abcdefgh"), per="frame", clip=ClipSpec(num_frames=1, size=224))
     config = ClassifyConfig(spec, ResNetConfig(depth=depth, frozen_stages=frozen), pool="srp", head_norm="none")
     with torch.device("meta"):
@@ -149,7 +149,7 @@ def test_sides_of_maps(size: int, side: int, config):
 
 
 def test_initialisation_is_the_published_one():
-    """Deviation sqrt(2 / (kernel x output channels)); norms 1 and 0 (official.md 8.2, 9.2)."""
+    """Deviation sqrt(2 / (kernel x output channels)); norms 1 and 0 (decisions: convolution-initialisation)."""
     for config, weight, std in (
         (resnet18(), "layer4.1.conv2.weight", (2 / (9 * 512)) ** 0.5),
         (resnet18(), "layer3.0.downsample.0.weight", (2 / 256) ** 0.5),

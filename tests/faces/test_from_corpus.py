@@ -88,7 +88,7 @@ def test_bad_input_is_one_line(drawn, tmp_path, capsys):
     cases = [
         (("--corpus", "dfew2", drawn), "no such corpus"),
         (("--corpus", "dfew", drawn, "--corpus-options", "frame=x"), "did you mean frames"),
-        (("--corpus", "crema-d", drawn, "--corpus-options", "votes=all"), "face | multimodal | voice"),
+        (("--corpus", "crema-d", drawn, "--corpus-options", "votes=all"), "give face, multimodal or voice"),
         (("--corpus", "synthetic", drawn / "gone"), "no such folder"),
         (("--corpus", "synthetic", drawn, "--labels", "x.csv"), "--labels does not go with --corpus"),
         (("--corpus", "synthetic"), "wants one folder"),

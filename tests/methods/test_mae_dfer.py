@@ -33,7 +33,7 @@ def test_lambda_weighs_appearance_against_motion():
 
 
 def test_region_order_is_the_published_permutation():
-    """official.md 3.3: rows 0-4, 10-14, 5-9, 15-19 of the raster order, then 20 further for each pair of slices."""
+    """Rows 0-4, 10-14, 5-9, 15-19 of the raster order, then 20 further for each pair of slices (decisions: token-order)."""
     encoder = LGIFormerConfig(dim=16, num_heads=1, depth=1).build()
     keep = torch.from_numpy(TubeMask(10, 10, 0.9, (5, 10)).draw(np.random.default_rng(0)))[None]
     pair = [*range(5), *range(10, 15), *range(5, 10), *range(15, 20)]
@@ -85,7 +85,7 @@ def test_masks_hide_equally_many_tubes_in_every_window(window, ratio):
         assert len(keep) == mask.num_visible
         assert (np.diff(keep) > 0).all()
     if (window, ratio) == ((5, 10), 0.75):
-        assert mask.num_visible == 26  # official.md 3.3: 37 of 50 hidden in each half
+        assert mask.num_visible == 26  # 37 of 50 hidden in each half (decisions: mask-rounding)
 
 
 def test_representative_tokens_start_as_published_and_are_decayed_at_pre_training_alone():

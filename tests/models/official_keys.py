@@ -1,4 +1,4 @@
-"""The published models' tensors by name and shape (official.md 2.4 and 3.4), and the rule of its 7.1 that fills them."""
+"""The published models' tensors by name and shape, and the rule that fills them (decisions: tensor-names, golden-outputs)."""
 
 from __future__ import annotations
 

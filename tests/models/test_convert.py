@@ -69,7 +69,9 @@ def test_the_command_line_names_what_there_is():
     ],
 )
 def test_names_and_shapes_go_there_and_back(name: str, tensors: tuple[int, int], values: tuple[int, int]):
-    """Counts of official.md 2.4, 3.4 and 7; every tensor arrives under its own name and returns under it."""
+    """Published counts (decisions: parameter-counts, tensor-names).
+
+    Every tensor arrives under its own name and returns under it."""
     for kind, shapes in enumerate((official.classifier(name), official.pretraining(name))):
         state = stand_in(shapes)
         assert len(state) == tensors[kind]
@@ -154,7 +156,7 @@ def test_a_pretraining_model_decodes_in_region_order(files: dict[str, Path]):
     ],
 )
 def test_label_orders(labels: str, names: str, stride: int):
-    """official.md 5."""
+    """(decisions: label-orders)"""
     state = stand_in(official.classifier("svfap-base", len(names.split())))
     spec = config_of(state, options("svfap-base", labels=labels)).spec
     assert spec.names == tuple(names.split())
@@ -276,7 +278,7 @@ def test_a_wrong_name_is_corrected():
 
 
 def test_the_registered_svfap_model_is_explained():
-    """official.md section 1, #3: 181,839,760 values, of which no classifier can use any."""
+    """181,839,760 values, of which no classifier can use any (decisions: svfap-width)."""
     state = stand_in(official.with_decoder(official.svfap(768, 21, 12), 768))
     assert sum(v.numel() for v in state.values()) == 181_839_760
     with pytest.raises(UserError, match="published SVFAP code registers: 768 wide .* 512 wide"):

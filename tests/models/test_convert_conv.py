@@ -1,5 +1,5 @@
 """ResNets, ABAW5 models and lip-reading front ends to model folders and back. The files are made here, from names and shapes
-written down independently of the encoders (official.md 8.2, 9.2)."""
+written down independently of the encoders (decisions: convolutional-tensor-names)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The published models through `mien convert`, reproduced to the digit: weights and clip by a rule, outputs measured on the
-published code (official.md 7.1)."""
+published code (decisions: golden-outputs)."""
 
 from __future__ import annotations
 

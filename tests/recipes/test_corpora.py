@@ -17,6 +17,7 @@ from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.resnet import ResNetConfig
 from mien.encoders.table import EncoderConfig
 from mien.encoders.tpsbt import TPSBTConfig
+from mien.errors import UserError
 from mien.losses.composite import CompositeLoss
 from mien.models import load
 from mien.options import from_keywords
@@ -133,6 +134,14 @@ def test_from_official_files_to_a_scored_model(name: str, tmp_path: Path):
         part, _, target = metric.partition(":")
         one, other = (r["per_target"][target] if target else r for r in (again, columns["strict"]["pooled"]))
         assert one[part] == pytest.approx(other[part])
+
+
+def test_apparent_personality_is_trained_for_those_who_ask_for_it(tmp_path: Path):
+    case = CASES["first-impressions"]
+    prepared(case.corpus, case.write(tmp_path / "in"), tmp_path / "shards")
+    with pytest.raises(UserError, match="--target openness, .* To go on, add --allow-personality"):
+        benchmark(case.protocol, case.experiment, tmp_path / "shards", tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_timeline_of_a_model_of_single_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -22,7 +22,8 @@ from mien.verbs.main import run
 
 PRINTED = [*svfap_tables(), *mae_dfer_tables()]
 
-# Measured on the published code: parameters, fine-tuning and pre-training GFLOPs (official.md 2.3, 7).
+# Measured on the published code: parameters, fine-tuning and pre-training GFLOPs
+# (decisions: parameter-counts, flop-counting).
 EXACT = {
     "svfap-base": (77_635_351, 43.602, 12.946),
     "svfap-small": (29_678_615, 18.067, 10.166),
@@ -68,7 +69,7 @@ def test_counts_equal_those_of_the_published_code(name, exact):
     assert pretrain is None or (row.flops_pretrain or 0) / BILLION == pytest.approx(pretrain, abs=6e-4)
 
 
-# official.md 7: parameters of the pre-training models.
+# Parameters of the pre-training models (decisions: parameter-counts).
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
@@ -110,7 +111,8 @@ def test_latency_is_measured(capsys):
     assert 0 < (profile(rows()["srp-resnet18"]).latency_s or 0) < 60
 
 
-# official.md 8.2 and 9.2. Multiply-adds by hand: ResNets have the widely published 1.814 and 4.089 G less the classifier's, and
+# Parameters as published (decisions: parameter-counts, flop-counting).
+# Multiply-adds by hand: ResNets have the widely published 1.814 and 4.089 G less the classifier's, and
 # 2 per element of what passes a BatchNorm. The published front end's 69.694 G hold its average pooling too, 0.001 G.
 PARTS = {
     "resnet18": (11_176_512, 1.81356 + 2 * 2.483712e-3),

@@ -41,7 +41,7 @@ def protocols_of(name: str) -> list[str]:
 
 
 def test_every_protocol_knows_its_usual_recipe():
-    """Of the settings in both papers; "same as for DFEW" where they name none (official.md 5)."""
+    """Of the settings in both papers; "same as for DFEW" where they name none (decisions: fine-tuning-settings)."""
     assert {name: protocol.recipe for name, protocol in PROTOCOLS.items()} == USUAL
 
 
@@ -67,7 +67,7 @@ def test_batches_and_strides_are_the_published_ones():
     }  # fmt: skip
     strides = {n: e.learner.spec.clip.stride for n, e in experiments.items() if e.learner.spec.clip.stride != 4}
     assert strides == {n: 1 for n in experiments if "ferv39k" in n} | {"regress-werewolf-xl": 3}
-    # official.md 3.6: learning rates 3.75e-4 at 96 clips, 4.6875e-4 at 120; 2.5e-4 at SVFAP's 64
+    # learning rates 3.75e-4 at 96 clips, 4.6875e-4 at 120; 2.5e-4 at SVFAP's 64 (decisions: fine-tuning-batch)
     absolute = {n: e.optim.lr * e.train.batch_size / 256 for n, e in experiments.items()}
     assert absolute[PROTOCOLS["dfew"].recipe] == pytest.approx(3.75e-4)
     assert absolute["classify-ferv39k-mae-dfer-released"] == pytest.approx(4.6875e-4)
@@ -79,7 +79,7 @@ def test_batches_and_strides_are_the_published_ones():
 
 @pytest.mark.parametrize("name", ["frames", "frames-released", "frames-resnet50-released"])
 def test_settings_of_single_frames_are_the_published_ones(name: str):
-    """official.md 8.3: SGD 0.005 at batch 128, cosine to 1e-5 after 100 of 8000 iterations from a tenth of the rate."""
+    """SGD 0.005 at batch 128, cosine to 1e-5 after 100 of 8000 iterations from a tenth (decisions: single-frame-settings)."""
     experiment = made(name)
     train, optim, learner = experiment.train, experiment.optim, experiment.learner
     assert isinstance(learner, ClassifyConfig)

@@ -139,7 +139,9 @@ def test_the_command_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads((tmp_path / "audit.json").read_text())["folders"][0]["rows"] == 12
 
 
-@pytest.mark.parametrize(("words", "says"), [([], "SHARDS is missing: Shards of a data set"), (["nowhere"], "nowhere is not there")])
+@pytest.mark.parametrize(
+    ("words", "says"), [([], "SHARDS is missing: Shards of a data set"), (["nowhere"], "nowhere is not there")]
+)
 def test_bad_input_is_one_line(words: list[str], says: str, capsys: pytest.CaptureFixture[str]):
     assert run(["audit", *words]) == 2
     errors = capsys.readouterr().err

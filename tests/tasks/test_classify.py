@@ -37,7 +37,7 @@ def test_predict_agrees_with_forward(model):
 
 
 def test_loss_against_a_hand_computation(model):
-    """Smoothed targets: 0.9 + 0.1 / 3 on the label, 0.1 / 3 elsewhere (official.md 4.2)."""
+    """Smoothed targets: 0.9 + 0.1 / 3 on the label, 0.1 / 3 elsewhere (decisions: mixing)."""
     data, out = batch(), model.train()(batch())
     probabilities = model(data["clip"]).softmax(1).detach().double().numpy()
     target = np.full((6, 3), 0.1 / 3)

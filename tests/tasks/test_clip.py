@@ -72,7 +72,7 @@ def test_every_pooling_works_on_every_encoder(encoder, per, pool, over_time):
 @pytest.mark.parametrize(("dim", "count"), [(512, 787_456), (2048, 2_360_320)])
 @pytest.mark.parametrize(("side", "values"), [(7, 2304), (3, 256), (4, 256), (5, 1024)])
 def test_counts_and_shapes_of_spatial_reserve_pooling(dim: int, count: int, side: int, values: int):
-    """official.md 8.2: a 7x7 map (224 px) becomes 6x6, then 3x3 of 256 values."""
+    """A 7x7 map (224 px) becomes 6x6, then 3x3 of 256 values (decisions: spatial-reserve-pooling)."""
     pooling = SpatialReserve(dim, (side, side))
     assert sum(p.numel() for p in pooling.parameters()) == count
     assert pooling.dim == values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -15,6 +15,7 @@ from mien.data.labels import LabelSpec
 from mien.encoders.tpsbt import TPSBTConfig
 from mien.faces.faces import FaceSample
 from mien.faces.options import contract_for
+from mien.models import Model, Provenance
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.tasks.regress import RegressConfig, Regressor
 from mien.transforms.clip import ClipSpec
@@ -63,6 +64,11 @@ def regressor(
     with torch.no_grad():
         model.head.weight.normal_(0, 0.1)
     return model
+
+
+def loaded(module: Any, weights: str = "0123456789ab") -> Model:
+    """As `mien.load` would give it; `weights` stands for the hash of its weights."""
+    return Model(module, module.config, Provenance(), Path("m"), weights)
 
 
 def write_video(path: Path, times_s: list[float], size: int = 64) -> Path:

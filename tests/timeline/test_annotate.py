@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import av
 import numpy as np
@@ -11,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.timeline import PredictConfig, predict_video
-from mien.timeline.annotate import BoxLog, NearestRows
-from tests.timeline.helpers import BOXED, classifier, every, face, write_boxes, write_video
+from mien.timeline.annotate import NearestRows, noted, noting
+from tests.timeline.helpers import BOXED, classifier, every, face, loaded, write_boxes, write_video
 
 
 def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
@@ -23,9 +24,8 @@ def test_every_frame_is_there_at_its_time_with_its_box(tmp_path: Path):
     boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", marks)
     config, seen = PredictConfig(boxes=str(boxes), annotate=True), []
     model = classifier(contract=BOXED, training_data="drawn")
-    predict_video(video, {"m": model}, tmp_path / "o", config, progress=seen.append)
+    predict_video(video, {"m": loaded(model)}, tmp_path / "o", config, progress=seen.append)
     assert seen == list(range(1, 2 * len(times) + 1))
-    assert not (tmp_path / "o" / "annotated.part").exists()
     with av.open(str(tmp_path / "o" / "annotated.mp4")) as container:
         frames = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
     np.testing.assert_allclose([t for t, _ in frames], times, atol=2e-3)
@@ -43,23 +43,20 @@ def off_line(row: np.ndarray, x: int) -> int:
     return int(np.abs(row[x - 12 : x + 13].astype(int) - (0x44, 0x77, 0xAA)).max(1).min())
 
 
-def test_rows_are_read_as_they_are_needed(tmp_path: Path):
+def test_the_nearest_row_of_each_track():
     rows = [{"time_s": 0.25 * k, "track": t, "x": 10 * k + t} for k in range(2000) for t in (0, 1)]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet", row_group_size=100)
-    near = NearestRows(tmp_path / "t.parquet", 0.25)
+    near = NearestRows(pa.Table.from_pylist(rows), 0.25)
     for k in range(1, 1999):
         assert {t: r["x"] for t, r in near.at(0.25 * k + 0.1).items()} == {0: 10 * k, 1: 10 * k + 1}
-        assert len(near._near) <= 8
     assert near.at(1000.0) == {}
-    near.close()
 
 
 def test_boxes_come_back_frame_by_frame():
     frames = [[face(0.0, 3, frame_idx=0), face(0.0, 4, frame_idx=0)], [], [face(0.2, 3, frame_idx=2)]]
-    with BoxLog(True) as log:
-        assert list(log.noting(frames)) == frames
+    with TemporaryFile() as log:
+        assert list(noting(frames, log)) == frames
         box = (10.0, 10.0, 110.0, 90.0)
-        assert list(log.by_frame()) == [(0, [(3, box), (4, box)]), (2, [(3, box)])]
+        assert list(noted(log)) == [(0, [(3, box), (4, box)]), (2, [(3, box)])]
 
 
 def test_a_box_has_the_colour_of_its_class_in_the_report(tmp_path: Path):
@@ -67,7 +64,7 @@ def test_a_box_has_the_colour_of_its_class_in_the_report(tmp_path: Path):
     video = write_video(tmp_path / "v.mp4", times, size=96)
     boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", [(t, 0, (25, 20, 75, 80)) for t in times])
     config = PredictConfig(boxes=str(boxes), annotate=True)
-    predict_video(video, {"m": classifier(contract=BOXED, seed=3)}, tmp_path / "o", config)
+    predict_video(video, {"m": loaded(classifier(contract=BOXED, seed=3))}, tmp_path / "o", config)
     page = (tmp_path / "o" / "report.html").read_text()
     colors = {n: c for c, n in re.findall(r'<li><i style="--c:(#[0-9a-f]{6})"></i>(open|closed)</li>', page)}
     assert len(set(colors.values())) == 2

@@ -10,7 +10,7 @@ from mien.data.labels import PERSONALITY_NOTE
 from mien.errors import UserError
 from mien.models import Provenance, save_model
 from mien.verbs.main import run
-from mien.verbs.predict import named, places, within
+from mien.verbs.predict import named, places, videos_of, within
 from tests.timeline.helpers import classifier, every, regressor, write_video
 
 
@@ -26,7 +26,8 @@ def test_a_folder_is_its_videos_or_one_video_of_images(tmp_path: Path):
     for name in ("b10.mp4", "b2.MOV", "note.txt"):
         (tmp_path / name).touch()
     assert within(tmp_path) == [tmp_path / "b2.MOV", tmp_path / "b10.mp4"]
-    assert list(places((tmp_path,), tmp_path / "o").values()) == [tmp_path / "o" / "b2", tmp_path / "o" / "b10"]
+    folders = [out for _, out in places(videos_of(tmp_path), tmp_path / "o")]
+    assert folders == [tmp_path / "o" / "b2", tmp_path / "o" / "b10"]
     (tmp_path / "1.jpg").touch()
     with pytest.raises(UserError, match="holds videos and images"):
         within(tmp_path)
@@ -117,6 +118,6 @@ def test_names_of_models():
 
 def test_folders_of_videos():
     out = Path("o")
-    assert places((Path("a.mp4"),), out) == {Path("a.mp4"): out}
-    several = (Path("x/a.mp4"), Path("y/a.mov"), Path("b.mp4"), Path("b.mp4"))
-    assert [p.name for p in places(several, out).values()] == ["a", "a-2", "b"]
+    assert places(videos_of(Path("a.mp4")), out) == [(Path("a.mp4"), out)]
+    several = videos_of((Path("x/a.mp4"), Path("y/a.mov"), Path("b.mp4"), Path("b.mp4")))
+    assert [(v, p.name) for v, p in places(several, out) if p] == list(zip(several, ["a", "a-2", "b"], strict=True))

@@ -20,7 +20,7 @@ from mien.timeline.scores import Scored
 from mien.timeline.smooth import smoothed
 from mien.timeline.table import columns, model_columns
 from mien.timeline.windows import Moment
-from tests.timeline.helpers import classifier, every, face, regressor, write_video
+from tests.timeline.helpers import classifier, every, face, loaded, regressor, write_video
 
 TRAITS = ("openness", "neuroticism")
 
@@ -36,9 +36,9 @@ def three_kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kinds")
     video = write_video(root / "v.mp4", every(0.05, 31))
     models = {
-        "expr": classifier(seed=1),
-        "va": regressor(per="frame", seed=2),
-        "big5": regressor(TRAITS, "traits", bounds=(0.0, 1.0), seed=3),
+        "expr": loaded(classifier(seed=1)),
+        "va": loaded(regressor(per="frame", seed=2)),
+        "big5": loaded(regressor(TRAITS, "traits", bounds=(0.0, 1.0), seed=3)),
     }
     predict_video(video, models, root / "out", PredictConfig(crop="none", allow_personality=True))
     return root / "out"
@@ -88,9 +88,8 @@ def test_the_page_draws_each_kind(three_kinds: Path):
 @pytest.mark.parametrize("per", ["clip", "frame"])
 def test_one_model_needs_no_prefix_and_no_classes(tmp_path: Path, per):
     video = write_video(tmp_path / "v.mp4", every(0.05, 11))
-    predict_video(
-        video, {"m": regressor(("liking",), per=per, bounds=None)}, tmp_path / "o", PredictConfig(crop="none")
-    )
+    model = loaded(regressor(("liking",), per=per, bounds=None))
+    predict_video(video, {"m": model}, tmp_path / "o", PredictConfig(crop="none"))
     assert list(rows_of(tmp_path / "o")[0])[:5] == ["time_s", "track", "liking", "seen", "x0"]
     assert '"kind": "plane"' not in (tmp_path / "o" / "report.html").read_text()
 

@@ -66,7 +66,7 @@ def test_pictures_are_kept_of_as_many_people_as_are_shown():
 
 def test_top_peaks_show_each_class_first():
     track = summary([(0.0, 0.9), (3.0, 0.8), (6.0, 0.3), (9.0, 0.4)])
-    assert [(n, p.time_s) for n, p in track.top_peaks("m", 3)] == [("a", 0.0), ("b", 6.0), ("a", 3.0)]
+    assert [(n, p.time_s) for n, p in track.top_peaks("m")[:3]] == [("a", 0.0), ("b", 6.0), ("a", 3.0)]
 
 
 def test_unknown_yaw_has_no_mean():

@@ -15,8 +15,9 @@ import torch
 
 from mien.data.video import read_frames
 from mien.errors import UserError
-from mien.timeline import Outcome, PredictConfig, pipeline, predict_video
-from tests.timeline.helpers import BOXED, READY, classifier, every, write_boxes, write_video
+from mien.models import Model, Provenance
+from mien.timeline import PredictConfig, Timeline, pipeline, predict_video
+from tests.timeline.helpers import BOXED, READY, classifier, every, loaded, write_boxes, write_video
 
 CROPS = PredictConfig(crop="none")
 
@@ -30,23 +31,27 @@ def record_of(out: Path) -> dict:
     return json.loads((out / "predictions.json").read_text())
 
 
+def frames_of(line: Timeline) -> int:
+    return line.record["provenance"]["frames"]
+
+
 @pytest.fixture(scope="module")
-def two_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Timeline, Path]:
     """Two seconds at 20 fps seen by two models, one of them trained on drawn faces, one on grey ones."""
     root = tmp_path_factory.mktemp("two")
     video = write_video(root / "a <b> & c.mp4", every(0.05, 41))
     models = {
-        "m1": classifier(("open", "closed"), seed=1),
-        "m2": classifier(("x", "y", "z"), seed=2, training_data="drawn", color=False),
+        "m1": loaded(classifier(("open", "closed"), seed=1), "abcdef012345"),
+        "m2": loaded(classifier(("x", "y", "z"), seed=2, training_data="drawn", color=False)),
     }
     out = root / "out"
-    return predict_video(video, models, out, CROPS, {"m1": "abcdef012345"}), out
+    return predict_video(video, models, out, CROPS), out
 
 
 def test_one_pass_gives_every_model_its_columns(two_models):
-    outcome, out = two_models
+    line, out = two_models
     rows = rows_of(out)
-    assert (outcome.status, outcome.num_rows, outcome.num_tracks, outcome.num_frames) == ("ok", 9, 1, 41)
+    assert (line.status, line.table.num_rows, len(line.tracks), frames_of(line)) == ("ok", 9, 1, 41)
     assert [float(r["time_s"]) for r in rows] == [0.25 * k for k in range(9)]
     own = ["p_open", "p_closed", "label", "confidence", "seen"]
     other = ["p_x", "p_y", "p_z", "label", "confidence", "seen"]
@@ -113,7 +118,7 @@ def test_the_page_is_whole_and_loads_nothing(two_models):
 def test_a_row_is_what_the_model_says_of_the_stored_frames(tmp_path: Path):
     video = write_video(tmp_path / "v.mp4", every(0.05, 41), size=32)
     model = classifier(seed=3)
-    predict_video(video, {"m": model}, tmp_path / "out", CROPS)
+    predict_video(video, {"m": loaded(model)}, tmp_path / "out", CROPS)
     frames = []
     for frame in read_frames(video):
         jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(frame.image), READY.store.quality, "RGB", "420")
@@ -128,7 +133,7 @@ def test_a_row_is_what_the_model_says_of_the_stored_frames(tmp_path: Path):
 def test_batches_do_not_change_the_numbers(tmp_path: Path):
     video, model = write_video(tmp_path / "v.mp4", every(0.05, 41)), classifier(seed=4)
     for size in (1, 64):
-        predict_video(video, {"m": model}, tmp_path / str(size), PredictConfig(crop="none", batch_size=size))
+        predict_video(video, {"m": loaded(model)}, tmp_path / str(size), PredictConfig(crop="none", batch_size=size))
     one, many = rows_of(tmp_path / "1"), rows_of(tmp_path / "64")
     for a, b in zip(one, many, strict=True):
         assert float(a["p_open"]) == pytest.approx(float(b["p_open"]), abs=2e-6)
@@ -139,10 +144,12 @@ def test_people_of_given_boxes_keep_their_tracks_and_rows_their_order(tmp_path: 
     left = [(0.05 * k, 3, (5, 5, 45, 55)) for k in range(41)]
     right = [(0.05 * k, 8, (50, 30, 90, 80)) for k in range(20)]
     boxes = write_boxes(tmp_path / "boxes.csv", "v.mp4", left + right)
-    outcome = predict_video(video, {"m": classifier(contract=BOXED)}, tmp_path / "o", PredictConfig(boxes=str(boxes)))
+    line = predict_video(
+        video, {"m": loaded(classifier(contract=BOXED))}, tmp_path / "o", PredictConfig(boxes=str(boxes))
+    )
     rows = rows_of(tmp_path / "o")
     order = [(float(r["time_s"]), int(r["track"])) for r in rows]
-    assert outcome.num_tracks == 2
+    assert len(line.tracks) == 2
     assert order == sorted(order)
     tracks = {t: [r for r in rows if int(r["track"]) == t] for t in {int(r["track"]) for r in rows}}
     assert sorted(len(r) for r in tracks.values()) == [4, 9]
@@ -152,14 +159,14 @@ def test_people_of_given_boxes_keep_their_tracks_and_rows_their_order(tmp_path: 
 
 def test_variable_frame_rate_keeps_the_containers_seconds(tmp_path: Path):
     times = every(0.1, 8) + [0.75 + 0.02 * k for k in range(30)]
-    outcome = predict_video(write_video(tmp_path / "v.mkv", times), {"m": classifier()}, tmp_path / "o", CROPS)
-    assert outcome.num_frames == len(times)
+    line = predict_video(write_video(tmp_path / "v.mkv", times), {"m": loaded(classifier())}, tmp_path / "o", CROPS)
+    assert frames_of(line) == len(times)
     assert [float(r["time_s"]) for r in rows_of(tmp_path / "o")] == [0.25 * k for k in range(6)]
 
 
 def test_one_frame_is_one_row(tmp_path: Path):
-    outcome = predict_video(write_video(tmp_path / "v.mp4", [0.0]), {"m": classifier()}, tmp_path / "o", CROPS)
-    assert (outcome.status, outcome.num_rows) == ("ok", 1)
+    line = predict_video(write_video(tmp_path / "v.mp4", [0.0]), {"m": loaded(classifier())}, tmp_path / "o", CROPS)
+    assert (line.status, line.table.num_rows) == ("ok", 1)
     assert rows_of(tmp_path / "o")[0]["quality"] == "edge"
     assert 'class="chart"' in (tmp_path / "o" / "report.html").read_text()
 
@@ -167,8 +174,10 @@ def test_one_frame_is_one_row(tmp_path: Path):
 def test_a_video_without_a_face_gives_empty_files_that_say_so(tmp_path: Path):
     boxes = write_boxes(tmp_path / "boxes.csv", "another.mp4", [(0.0, 0, (0, 0, 9, 9))])
     video = write_video(tmp_path / "v.mp4", every(0.05, 10))
-    outcome = predict_video(video, {"m": classifier(contract=BOXED)}, tmp_path / "o", PredictConfig(boxes=str(boxes)))
-    assert (outcome.status, outcome.reason) == ("no_face", "no face found in 10 frames")
+    line = predict_video(
+        video, {"m": loaded(classifier(contract=BOXED))}, tmp_path / "o", PredictConfig(boxes=str(boxes))
+    )
+    assert (line.status, line.reason) == ("no_face", "no face found in 10 frames")
     assert rows_of(tmp_path / "o") == []
     assert pq.read_table(tmp_path / "o" / "timeline.parquet").num_rows == 0
     assert record_of(tmp_path / "o")["warnings"] == ["no face found in 10 frames"]
@@ -180,15 +189,15 @@ def test_a_video_without_a_face_gives_empty_files_that_say_so(tmp_path: Path):
 @pytest.mark.parametrize("content", [b"", b"this is not a video" * 50])
 def test_a_broken_file_leaves_nothing(tmp_path: Path, content: bytes):
     (tmp_path / "v.mp4").write_bytes(content)
-    outcome = predict_video(tmp_path / "v.mp4", {"m": classifier()}, tmp_path / "o", CROPS)
-    assert outcome.status in ("unreadable", "empty")
-    assert outcome.reason
+    line = predict_video(tmp_path / "v.mp4", {"m": loaded(classifier())}, tmp_path / "o", CROPS)
+    assert line.status in ("unreadable", "empty")
+    assert line.reason
     assert not (tmp_path / "o").exists()
 
 
 def test_files_of_two_videos_never_lie_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An earlier video's files stay as they are until all of the next one's are there."""
-    out, model = tmp_path / "o", {"m": classifier()}
+    out, model = tmp_path / "o", {"m": loaded(classifier())}
     first, second = (write_video(tmp_path / f"{n}.mp4", every(0.04, 20)) for n in ("first", "second"))
     predict_video(first, model, out, PredictConfig(crop="none", annotate=True))
     before = {f.name: f.read_bytes() for f in out.iterdir()}
@@ -210,9 +219,11 @@ def test_files_of_two_videos_never_lie_together(tmp_path: Path, monkeypatch: pyt
 def test_settings_that_cannot_work_are_the_users_errors(tmp_path: Path):
     video = write_video(tmp_path / "v.mp4", [0.0])
     with pytest.raises(UserError, match="--crop none"):
-        predict_video(video, {"m": classifier()}, tmp_path / "o")
+        predict_video(video, {"m": loaded(classifier())}, tmp_path / "o")
     with pytest.raises(UserError, match="pre-training model"):
-        predict_video(video, {"m": torch.nn.Linear(1, 1)}, tmp_path / "o", CROPS)
+        predict_video(
+            video, {"m": Model(torch.nn.Linear(1, 1), None, Provenance(), Path("m"), "")}, tmp_path / "o", CROPS
+        )
     with pytest.raises(UserError, match="no model"):
         predict_video(video, {}, tmp_path / "o", CROPS)
     with pytest.raises(UserError, match="--step-s 0"):

@@ -22,7 +22,7 @@ from mien.timeline.scores import score_stream
 from mien.timeline.sequences import SequenceRunner, shape_of
 from mien.timeline.windows import Windower
 from mien.transforms.clip import ClipSpec
-from tests.timeline.helpers import READY, classifier, every, face, write_video
+from tests.timeline.helpers import READY, classifier, every, face, loaded, write_video
 
 SPEC = LabelSpec(
     ("arousal", "valence"), "dimensional", "frame", ("arousal", "valence"), (-1.0, 1.0),
@@ -68,9 +68,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_row_for_every_frame_with_the_values_of_the_unbroken_track(video: Path, tmp_path: Path):
     task = model()
-    outcome = predict_video(video, {"va": task}, tmp_path, PredictConfig(crop="none", annotate=True))
+    line = predict_video(video, {"va": loaded(task)}, tmp_path, PredictConfig(crop="none", annotate=True))
     rows = rows_of(tmp_path)
-    assert outcome.num_rows == len(rows) == 101
+    assert line.table.num_rows == len(rows) == 101
     assert [float(r["time_s"]) for r in rows] == pytest.approx(every(0.04, 101))
     np.testing.assert_allclose(values_of(rows), whole(task, video), atol=2e-5)
     record = json.loads((tmp_path / "predictions.json").read_text())
@@ -86,15 +86,15 @@ def test_a_row_for_every_frame_with_the_values_of_the_unbroken_track(video: Path
 def test_rows_may_be_fewer_or_smoothed(video: Path, tmp_path: Path):
     task = model()
     expected = whole(task, video)
-    predict_video(video, {"va": task}, tmp_path / "few", PredictConfig(step_s=0.2, crop="none"))
+    predict_video(video, {"va": loaded(task)}, tmp_path / "few", PredictConfig(step_s=0.2, crop="none"))
     np.testing.assert_allclose(values_of(rows_of(tmp_path / "few")), expected[::5], atol=2e-5)
-    predict_video(video, {"va": task}, tmp_path / "smooth", PredictConfig(smooth_s=0.4, crop="none"))
+    predict_video(video, {"va": loaded(task)}, tmp_path / "smooth", PredictConfig(smooth_s=0.4, crop="none"))
     smooth = np.array([expected[max(0, k - 5) : k + 6].mean(0) for k in range(101)])
     np.testing.assert_allclose(values_of(rows_of(tmp_path / "smooth")), smooth, atol=2e-5)
 
 
 def test_beside_a_model_of_windows(video: Path, tmp_path: Path):
-    models = {"va": model(), "expr": classifier()}
+    models = {"va": loaded(model()), "expr": loaded(classifier())}
     predict_video(video, models, tmp_path, PredictConfig(crop="none"))
     rows = rows_of(tmp_path)
     assert [float(r["time_s"]) for r in rows] == pytest.approx(every(0.25, 17))
@@ -108,7 +108,7 @@ def test_a_slow_and_a_fast_video_are_seen_at_the_models_rate(tmp_path: Path):
     task, found = model(), {}
     for fps in (12.5, 25, 50):
         video = write_video(tmp_path / f"{fps}.mp4", every(1 / fps, round(2 * fps) + 1))
-        predict_video(video, {"va": task}, tmp_path / f"{fps}", PredictConfig(crop="none", step_s=0.16))
+        predict_video(video, {"va": loaded(task)}, tmp_path / f"{fps}", PredictConfig(crop="none", step_s=0.16))
         found[fps] = values_of(rows_of(tmp_path / f"{fps}"))
     assert len(found[12.5]) == len(found[25]) == len(found[50]) == 13
     assert np.abs(found[50] - found[25]).max() < 0.1 * np.ptp(found[25], axis=0).max()
@@ -168,7 +168,7 @@ def test_two_tracks_one_of_them_with_a_gap():
 
 def test_an_encoder_of_clips(video: Path, tmp_path: Path):
     task = model(CLIPS)
-    predict_video(video, {"va": task}, tmp_path, PredictConfig(crop="none"))
+    predict_video(video, {"va": loaded(task)}, tmp_path, PredictConfig(crop="none"))
     with CropStream(video, READY) as stream:
         frames = torch.from_numpy(np.stack([faces[0].crop for faces in stream]))
     expected = torch.cat(list(task.predict_track([frames]))).numpy()
@@ -177,7 +177,9 @@ def test_an_encoder_of_clips(video: Path, tmp_path: Path):
 
 def test_what_must_know_the_end_is_refused(video: Path, tmp_path: Path):
     with pytest.raises(UserError, match="both directions"):
-        predict_video(video, {"va": model(replace(LIPS, bidirectional=True))}, tmp_path, PredictConfig(crop="none"))
+        predict_video(
+            video, {"va": loaded(model(replace(LIPS, bidirectional=True)))}, tmp_path, PredictConfig(crop="none")
+        )
 
 
 def test_memory_does_not_grow_with_the_video():

@@ -18,14 +18,15 @@ from mien.train.schedule import warmup_cosine
 
 
 def test_schedule_against_the_published_rule():
-    """official.md 4.1: linspace(0, lr, warm-up), then final + 0.5 (base - final)(1 + cos(pi i / N))."""
+    """linspace(0, lr, warm-up), then final + 0.5 (base - final)(1 + cos(pi i / N)) (decisions: learning-rate-schedule)."""
     values = [warmup_cosine(s, 10, 4, 1.0, 0.1) for s in range(10)]
     assert values[:4] == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert values[4:] == pytest.approx([0.1 + 0.45 * (1 + math.cos(math.pi * i / 6)) for i in range(6)])
 
 
 def test_layer_decay_of_the_base_model():
-    """0.75 per block, 21 blocks: the embedding trains at 0.75^22 = 0.00178, down-sampling and head at 1 (official.md 4.1)."""
+    """0.75 per block, 21 blocks: the embedding trains at 0.75^22 = 0.00178, down-sampling and head at 1
+    (decisions: layer-decay)."""
     with torch.device("meta"):
         model = ClassifyConfig(spec=LabelSpec(names=("a", "b")), encoder=tpsbt_base()).build()
     scales = layer_scales(model, 0.75)
@@ -71,7 +72,8 @@ def test_a_predictor_may_keep_the_peak_rate():
 
 
 def test_rates_of_a_step():
-    """Warm-up from a tenth (official.md 8.3) and DINO's weight decay, 0.04 to 0.4 along half a cosine (9.6)."""
+    """Warm-up from a tenth (decisions: single-frame-settings) and DINO's weight decay, 0.04 to 0.4 along half a cosine
+    (decisions: dino-settings)."""
     config = OptimConfig(lr=1.0, min_lr=0.0, warmup_from=0.1, weight_decay=0.04, final_weight_decay=0.4)
     first, middle, last = (rates(config, step, 100, 11, 0.5) for step in (0, 50, 100))
     assert (first.lr, first.peak_lr, first.weight_decay) == pytest.approx((0.05, 0.5, 0.04))
@@ -81,7 +83,7 @@ def test_rates_of_a_step():
 
 
 def test_lars_against_its_formula():
-    """Two steps by hand in NumPy (You et al. 2017, official.md 9.5); the bias takes the plain gradient."""
+    """Two steps by hand in NumPy (You et al. 2017, decisions: byol-settings); the bias takes the plain gradient."""
     model = nn.Linear(3, 2)
     w, b = model.weight.detach().numpy().copy(), model.bias.detach().numpy().copy()
     optimizer = build_optimizer(model, OptimConfig(kind="lars", weight_decay=0.1))

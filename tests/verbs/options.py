@@ -1,5 +1,5 @@
-"""The options of every verb and recipe with their defaults. `python -m tests.verbs.options` rewrites options.txt after an intended
-change of the command line.
+"""The options of every verb and recipe with their defaults. `python -m tests.verbs.options` rewrites options.txt after an
+intended change of the command line.
 
 Of the recipes in one file the first is written whole, each other one by what it has otherwise than the most similar before it.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from mien.console import console
@@ -11,10 +12,10 @@ from mien.data.manifest import Manifest
 from mien.faces.report import show as show_prepared
 from mien.scoring.scores import Scores
 from mien.scoring.values import VALUE_METRICS
-from mien.timeline import Outcome
+from mien.timeline.result import Folder, Timeline
 from mien.train.log import RunLog
 from mien.verbs.evaluate import show as show_evaluation
-from mien.verbs.predict import show as show_predictions
+from mien.verbs.predict import show_each as show_predictions
 
 HOSTILE = "clip [/old] [bold].mp4"
 
@@ -33,15 +34,16 @@ def test_what_was_prepared(capsys: pytest.CaptureFixture[str]):
 
 
 def test_what_was_predicted(capsys: pytest.CaptureFixture[str]):
-    video, out = Path(HOSTILE), Path("out [/b]")
+    video, out, columns = Path(HOSTILE), Folder("out [/b]"), pa.schema([])
+    made = {"rows": 2, "warnings": ["drawn [/i]"], "provenance": {"frames": 3, "wall_s": 4.0}}
     show_predictions(
         [
-            Outcome(video, out, "ok", "", 1, 2, 3, 4.0, ("drawn [/i]",)),
-            Outcome(video, out, "unreadable", "no [/such] codec"),
+            Timeline(video, "ok", "", columns, made, out),
+            Timeline(video, "unreadable", "no [/such] codec", columns, {}, out),
         ]
     )
     said = capsys.readouterr()
-    assert f"{HOSTILE}: 1 track(s), 2 rows" in said.out
+    assert f"{HOSTILE}: 0 track(s), 2 rows" in said.out
     assert f"drawn [/i] ({video.name})" in said.out
     assert f"{HOSTILE}: no [/such] codec" in said.err
 

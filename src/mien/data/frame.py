@@ -19,7 +19,8 @@ class VideoError(Exception):
 
     def __init__(self, reason: str, status: Literal["unreadable", "empty"] = "unreadable"):
         super().__init__(reason)
-        self.reason, self.status = reason, status
+        self.reason = reason
+        self.status: Literal["unreadable", "empty"] = status
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Single frames of clips as training items: which of them an epoch sees, and how often (official.md 8.3, 8.4).
+"""Single frames of clips as training items: which of them an epoch sees, and how often (decisions: one-frame-in-ten).
 
 A `FrameSet` stands where a `ClipSet` does; its items are the annotated frames. Millions of frames are a few index arrays.
 """

@@ -1,4 +1,4 @@
-"""Which frames of a video make a clip: pure functions of the number of frames (official.md 4.3).
+"""Which frames of a video make a clip: pure functions of their number (decisions: frame-sampling).
 
 All return int64 [num_frames] positions in 0..n-1. Videos shorter than the clip repeat their last frame; a still
 (n = 1) is repeated throughout. `stride` and `num_frames` are parameters because they belong to the recipe: at the

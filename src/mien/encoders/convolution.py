@@ -55,7 +55,7 @@ class ConvEncoder(nn.Module):
         self.dim, self.frozen_stages = dim, frozen_stages
 
     def train(self, mode: bool = True) -> Self:
-        """Frozen parts get no gradients, and their BatchNorm keeps its running statistics (official.md 8.2)."""
+        """Frozen parts get no gradients, and their BatchNorm keeps its running statistics (decisions: frozen-stages)."""
         super().train(mode)
         for part in frozen_parts(self, self.frozen_stages):
             part.eval().requires_grad_(False)

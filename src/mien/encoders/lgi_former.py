@@ -100,7 +100,7 @@ def _x(sides: tuple[int, ...]) -> str:
 class LGIBlock(nn.Module):
     """Local intra-region, global inter-region and local-global attention, then an MLP (paper Eq. 3 to 6).
 
-    The three attentions are of one kind, with separate queries, keys and values from any context (official.md 3.1).
+    The three attentions are of one kind, with separate queries, keys and values from any context (decisions: lgi-block).
     """
 
     def __init__(self, config: LGIFormerConfig, drop_path: float):
@@ -217,12 +217,12 @@ def lgi_former_base() -> LGIFormerConfig:
 
 
 def lgi_former_small() -> LGIFormerConfig:
-    """47,930,119 parameters (heads inferred: 64 values each, official.md 3.2)."""
+    """47,930,119 parameters (decisions: heads-of-small-models)."""
     return LGIFormerConfig(dim=384, num_heads=6)
 
 
 def lgi_former_tiny() -> LGIFormerConfig:
-    """21,467,655 parameters (heads inferred: 64 values each, official.md 3.2)."""
+    """21,467,655 parameters (decisions: heads-of-small-models)."""
     return LGIFormerConfig(dim=256, num_heads=4)
 
 

@@ -1,4 +1,6 @@
-"""The lip-reading front end: a 3-D convolution, then a ResNet-18 on every frame (SS-VAERR III, official.md 9.2).
+"""The lip-reading front end: a 3-D convolution, then a ResNet-18 on every frame (SS-VAERR III).
+
+Sizes and names as published (decisions: lip-reading-front-end).
 
 Keys are those of the lip-reading checkpoints: ``frontend3D.*``, ``trunk.*``.
 """

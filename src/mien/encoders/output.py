@@ -68,7 +68,7 @@ class Encoder(Protocol):
 
 
 def layer_of(name: str, num_layers: int) -> int:
-    """Published rule (official.md 4.1): what is neither embedding nor block trains with the head, at the full rate."""
+    """Published rule (decisions: layer-decay): what is neither embedding nor block trains with the head, at the full rate."""
     if name.startswith("patch_embed."):
         return 0
     if name.startswith("blocks."):

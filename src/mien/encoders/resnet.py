@@ -1,6 +1,6 @@
 """ResNet-18 and -50 (He et al. 2016), frame by frame, with torchvision's parameter names and no classifier.
 
-The backbones of ContraWarping (ABAW5, official.md 8.2). A clip is its frames; an image is a clip of one.
+The backbones of ContraWarping (ABAW5, decisions: resnet-backbones). A clip is its frames; an image is a clip of one.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
               them; one reverse SBT block back onto the slice tokens
     stage 3   the same                                                           T/8
 
-Where the paper is silent or its code differs, official.md section 1 decides: the spatial attention has a LayerNorm first,
-128 hidden units and a softmax per slice, and weighs the un-normalised tokens (#4); the reverse block's context is the
-bottleneck tokens (#1, the paper's reading). Multi-scale fusion belongs to the pre-training method, not here.
+Where the paper is silent or its code differs: the spatial attention has a LayerNorm first, 128 hidden units and a softmax per
+slice, and weighs the un-normalised tokens (decisions: spatial-attention); the reverse block's context is the bottleneck
+tokens, as in Eq. 8 (decisions: reverse-block). Multi-scale fusion belongs to the pre-training method, not here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mien.layers.patch import Grid, TubeEmbed, grid_of
 from mien.layers.position import positions
 from mien.layers.temporal import temporal_downsample
 
-SPATIAL_ATTENTION_HIDDEN = 128  # official.md section 1 #4; the paper's parameter count needs it
+SPATIAL_ATTENTION_HIDDEN = 128  # the paper's parameter count needs it (decisions: spatial-attention)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def tpsbt_base() -> TPSBTConfig:
 
 
 def tpsbt_small() -> TPSBTConfig:
-    """SVFAP-S: 29,678,615 parameters with a 7-class head (heads inferred: 64 values each, official.md 2.3)."""
+    """SVFAP-S: 29,678,615 parameters with a 7-class head (decisions: heads-of-small-models)."""
     return TPSBTConfig(dim=384, num_heads=6, depths=(8, 4, 2))
 
 

@@ -17,7 +17,7 @@ from mien.layers.position import positions
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Defaults: ViT-B, 86,232,583 parameters with a 7-class head at any clip size (official.md 7)."""
+    """Defaults: ViT-B, 86,232,583 parameters with a 7-class head at any clip size (decisions: parameter-counts)."""
 
     dim: int = 768
     num_heads: int = 12
@@ -93,7 +93,7 @@ def vit_base() -> ViTConfig:
 
 
 def vit_512() -> ViTConfig:
-    """The ViT of SVFAP's Table 3: as wide as TPSBT, 24 blocks (inferred from its parameters, official.md 2.3)."""
+    """The ViT of SVFAP's Table 3: as wide as TPSBT, 24 blocks, inferred from its parameters (decisions: svfap-variants)."""
     return ViTConfig(dim=512, num_heads=8, depth=24)
 
 

@@ -15,7 +15,7 @@ from mien.errors import UserError
 # hairline to chin is about three times the distance of its pupils high (anthropometric means: 63 mm, 185 mm).
 # Image left first.
 FIVE_POINT = np.array([[0.36, 0.40], [0.64, 0.40], [0.50, 0.56], [0.385, 0.685], [0.615, 0.685]])
-# "sixty-eight-1": the same face by eight landmarks that hardly move with the expression (official.md 9.2). Their numbers
+# "sixty-eight-1": the same face by eight landmarks that hardly move with the expression (decisions: landmark-crop). Their numbers
 # are from 0, in the order of 300-W: only so are they their own mirror image (and is 48-67 the mouth). The coordinates are
 # ours, on the scale of 0.28 = 63 mm: corners of the eyes 29 mm apart around the eyes of "five-point-1" (inner corners
 # 34 mm, outer 92 mm apart), its corners of the mouth, 28 a third of the way from the line of the eyes to its nose tip,

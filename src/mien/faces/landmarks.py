@@ -23,7 +23,7 @@ from mien.faces.track import TrackPoint
 
 Step = tuple[Frame, list[TrackPoint]]
 WINDOW = 12
-"""Frames (official.md 9.2), at the rate of the store."""
+"""Frames (decisions: landmark-crop), at the rate of the store."""
 OTHERWISE = "or give the landmarks with --boxes, or leave --landmarks 68 out"
 
 

@@ -1,6 +1,6 @@
 """Multi-head attention over `scaled_dot_product_attention`, with the biases of the BEiT / VideoMAE family.
 
-Queries and values have a bias, keys have none (official.md 2.1): the key bias would cancel in the softmax anyway.
+Queries and values have a bias, keys have none (decisions: attention-biases): the key bias would cancel in the softmax anyway.
 """
 
 from __future__ import annotations

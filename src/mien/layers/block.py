@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mien.layers.attention import CrossAttention, SelfAttention
 
-NORM_EPS = 1e-6  # every LayerNorm of the published models (official.md 2.1)
+NORM_EPS = 1e-6  # every LayerNorm of the published models (decisions: norm-epsilon)
 
 
 def layer_norm(dim: int) -> nn.LayerNorm:

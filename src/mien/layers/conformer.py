@@ -1,6 +1,6 @@
 """Conformer: self-attention for what is far away, convolution for what is near, between two half-step feed-forwards.
 
-As the lip-reading models of LiRA's group have it (official.md 9.3); positions are relative distances (Transformer-XL: Dai et
+As the lip-reading models of LiRA's group have it (decisions: conformer); positions are relative distances (Transformer-XL: Dai et
 al., 2019, 3.3), so a stretch of a clip is scored alike wherever it lies.
 """
 

@@ -1,4 +1,4 @@
-"""Initialisations of the masked family (official.md 2.5)."""
+"""Initialisations of the masked family (decisions: masked-initialisation)."""
 
 from __future__ import annotations
 

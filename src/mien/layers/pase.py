@@ -3,7 +3,8 @@ recognition", ICASSP 2020): the teacher of LiRA.
 
     16 kHz -> SincNet filters -> 7 convolution blocks -> QRNN -> 1x1 -> + a skip from each earlier block -> BatchNorm
 
-One vector of 256 numbers every 160 samples. Sizes and strides: official.md 9.4. Names of the weights, borders, which blocks have
+One vector of 256 numbers every 160 samples. Sizes and strides as published (decisions: pase).
+Names of the weights, borders, which blocks have
 skips and what the QRNN is: what the authors' public code (github.com/santi-pdp/pase, MIT) and the QRNN library that it calls
 (pytorch-qrnn, BSD) do. There "bidirectional" makes the QRNN twice as wide, in one direction. Code and file were read apart: the
 released weights themselves were not at hand.

@@ -23,7 +23,7 @@ def positions(tokens: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def sinusoid(num: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
-    """[num, dim] table over the flattened (t, h, w) index, as VideoMAE, SVFAP and MAE-DFER add it (official.md 2.1.2).
+    """[num, dim] table over the flattened (t, h, w) index, as VideoMAE, SVFAP and MAE-DFER add it (decisions: position-table).
 
     Computed in float64 and kept in float32, so that it equals the published models' table to the last bit.
     """

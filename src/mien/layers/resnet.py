@@ -104,7 +104,7 @@ class Trunk(nn.Module):
 
 def kaiming_(root: nn.Module) -> None:
     """Convolutions ~ N(0, 2 / (kernel size x output channels)), BatchNorm 1 and 0: torchvision's rule, that of the published
-    SRP and that of the lip-reading front ends alike (official.md 8.2, 9.2)."""
+    SRP and that of the lip-reading front ends alike (decisions: convolution-initialisation)."""
     for module in root.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,5 +1,5 @@
 """Spatial reserve pooling (ABAW5): two small convolutions in place of an average, so that where a feature is in the face stays
-known. After the published neck (official.md 8.2)."""
+known. After the published neck (decisions: spatial-reserve-pooling)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def pixels(clip: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Ten
 
 
 def normalize_tubes(tubes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Zero mean and unit (unbiased) variance per tube and channel over its pixels (official.md 3.5).
+    """Zero mean and unit (unbiased) variance per tube and channel over its pixels (decisions: masked-target).
 
     Args:
         tubes: ``[B, N, P, C]`` in [0, 1].

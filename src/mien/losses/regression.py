@@ -34,7 +34,7 @@ def regression_loss(kind: RegressionLoss, prediction: Tensor, target: Tensor) ->
 
 
 def ccc(prediction: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Concordance correlation per column over its known rows, with biased (1/n) variances (official.md 5.1; the difference
+    """Concordance correlation per column over its known rows, with biased (1/n) variances (decisions: ccc; the difference
     of the means is squared, where SS-VAERR's Eq. 1 prints their sum). All ``[n, K]``, returns ``[K]``."""
     n, weight = known.sum(0).clamp(min=1), known.float()
     mean_p, mean_t = (prediction * weight).sum(0) / n, (target * weight).sum(0) / n

@@ -3,7 +3,7 @@ has of another view of the same picture. No negatives.
 
     loss = (2 - 2 cos(q(z1), z2')) + (2 - 2 cos(q(z2), z1')),  mean over the batch; z' from the target, without gradient
 
-Values of the published settings: official.md 9.5. Video-BYOL of SS-VAERR is this on short clips (methods/siamese.py).
+Published values (decisions: byol-settings). Video-BYOL of SS-VAERR is this on short clips (methods/siamese.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ with different global transformations are pulled together, a locally warped face
 
     loss = BYOL's + weight * 2 max(0, cos(q(zw), z') - margin),  mean over the batch and over the two z' of the global views
 
-What is public of it is in official.md 8.1: the pulling may be BYOL, the pushing is not pinned. Ours:
+Published of it is little (decisions: contrawarping): the pulling may be BYOL, the pushing is not pinned. Ours:
 
 - *Bounded*: minus the cosine would push for ever; a hinge stops when the faces are `margin` apart.
 - *Which branch*: the warped face goes through the online network, against the targets of the two other views, which are there

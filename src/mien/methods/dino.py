@@ -5,7 +5,8 @@ choice among many prototypes, from other and smaller crops of the same picture.
     loss = mean cross entropy over all pairs of a teacher's and another student's view
 
 The centre, a moving average of the teacher's scores, keeps one prototype from taking all; the low temperature keeps them from
-sharing equally. Values: official.md 9.6. In SS-VAERR it runs on the lip-reading front end (methods/siamese.py says how).
+sharing equally. Published values (decisions: dino-settings). In SS-VAERR it runs on the lip-reading front end,
+as methods/siamese.py says.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from mien.transforms.contrastive import Look
 
 @dataclass(frozen=True)
 class DINOConfig(SiameseConfig):
-    """Head, temperatures and momentum as published; crops ours (official.md 9.7 #4): from 224 and 96 pixels to 96 and 48, and
-    areas that leave an eye or the mouth in every crop."""
+    """Head, temperatures and momentum as published (decisions: dino-settings); crops ours (decisions: contrastive-views): from
+    224 and 96 pixels to 96 and 48, and areas that leave an eye or the mouth in every crop."""
 
     first: Look = field(default_factory=lambda: Look(crop_area=(0.5, 1.0)))
     second: Look = field(default_factory=lambda: Look(crop_area=(0.5, 1.0), blur=0.1, solarize=0.2))
@@ -37,7 +38,7 @@ class DINOConfig(SiameseConfig):
     hidden: int = 2048
     bottleneck: int = 256
     prototypes: int = 65536
-    """Fewer for small data (its authors' advice: official.md 11)."""
+    """Fewer for small data (its authors' advice)."""
     student_temperature: float = 0.1
     teacher_temperature: float = 0.04
     warmup_temperature: float = 0.04

@@ -72,8 +72,8 @@ def mlp(
 
 
 class PrototypeHead(nn.Module):
-    """DINO's head: three layers with GELU, a projection onto the sphere, a weight-normalised layer with the gain 1 (official.md
-    9.6). `live` 0 keeps the last layer's gradient at zero."""
+    """DINO's head: three layers with GELU, a projection onto the sphere, a weight-normalised layer with the gain 1
+    (decisions: dino-settings). `live` 0 keeps the last layer's gradient at zero."""
 
     live: Tensor
 

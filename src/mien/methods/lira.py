@@ -1,11 +1,11 @@
 """LiRA: from a silent face, what was heard (Ma et al., "LiRA: Learning Visual Speech Representations from Audio through
-Self-supervision", 2021; as SS-VAERR uses it, `papers/ss-vaerr.md` III).
+Self-supervision", 2021; as SS-VAERR III uses it).
 
     clip -> front end -> mean over space -> Linear -> conformer -> Linear -> sound of each frame        loss: L1
 
 The front end is kept. Pinned by SS-VAERR: the front end, the conformer, flip 0.5, crop 80 of 96. From memory of the first
 paper, unverified: L1, conformer 256 wide with 12 blocks. Ours, as both are silent: two seconds at 25 frames a second, the sound
-of a frame from its time on, targets normalised per clip (official.md 9.3, 9.7).
+of a frame from its time on, targets normalised per clip (decisions: lira).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """MAE-DFER: joint masked appearance and motion modelling (Sun et al., "MAE-DFER: Efficient Masked Autoencoder for
-Self-supervised Dynamic Facial Expression Recognition", `papers/mae-dfer.md` 3.2).
+Self-supervised Dynamic Facial Expression Recognition", 3.2).
 
     target of a tube (two frames, normalised together):  frame 0 | frame 1 - frame 0
     loss = lambda * MSE(appearance) + (1 - lambda) * MSE(motion), on masked tubes (paper Eq. 2)
 
 From the paper towards the code: one linear head predicts both halves, the difference is taken after normalisation
-(official.md section 1, #5 and #6). From the code towards the paper: the decoder sees raster order; published weights were trained
-with region order, and a converted checkpoint says so (#7).
+(decisions: motion-target). From the code towards the paper: the decoder sees raster order; published weights were trained
+with region order, and a converted checkpoint says so (decisions: token-order).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class MAEDFER(MaskedAutoencoder):
     config: MAEDFERConfig
 
     def decoder_input(self, tokens: Tensor, keep: Tensor) -> Tensor:
-        """Region order for weights that were trained that way (official.md 3.3)."""
+        """Region order for weights that were trained that way (decisions: token-order)."""
         if self.config.decoder_order == "raster":
             return tokens
         assert isinstance(self.encoder, LGIFormer)

@@ -84,7 +84,7 @@ class MaskedAutoencoder(nn.Module):
 
     undecayed = frozenset({"decoder.mask_token"})
     """Weights without weight decay, besides 1-D ones. The published list also names the representative tokens, by a name that
-    matches none, so they are decayed (official.md 4.1)."""
+    matches none, so they are decayed (decisions: weight-decay)."""
 
     def __init__(self, config: MaskedConfig):
         super().__init__()
@@ -100,9 +100,10 @@ class MaskedAutoencoder(nn.Module):
         xavier_(self.decoder)
         for name, parameter in self.encoder.named_parameters():
             if name.endswith("tokens"):
-                nn.init.trunc_normal_(parameter, std=0.02, a=-0.02, b=0.02)  # as the mask token (official.md 2.5)
+                # as the mask token (decisions: masked-initialisation)
+                nn.init.trunc_normal_(parameter, std=0.02, a=-0.02, b=0.02)
             parameter.requires_grad_(name not in self.encoder.unused_by("tokens"))
-        self.decoder.embed.reset_parameters()  # the one Linear that keeps torch's own initialisation (official.md 2.5)
+        self.decoder.embed.reset_parameters()  # keeps torch's own initialisation (decisions: masked-initialisation)
 
     def views(self) -> dict[str, View]:
         return self._view(self.config.clip.augmented(self.config.augment))
@@ -179,7 +180,7 @@ class MaskedAutoencoder(nn.Module):
         return keep.long().expand(len(clip), -1)
 
     def targets(self, clip: Tensor, keep: Tensor) -> Tensor:
-        """What `reconstruct` should return: the masked tubes, normalised (official.md 3.5)."""
+        """What `reconstruct` should return: the masked tubes, normalised (decisions: masked-target)."""
         c = self.config
         tubes = patchify(pixels(clip.float(), c.clip.mean, c.clip.std), c.encoder.tube)
         masked = visible_tokens(tubes.flatten(2), complement(keep, c.grid[1] * c.grid[2]), c.grid)

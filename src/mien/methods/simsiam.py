@@ -2,7 +2,8 @@
 
     loss = -(cos(q(z1), z2) + cos(q(z2), z1)) / 2,  no gradient through the z on the right
 
-official.md 9.5. The published text is quoted there from memory; so is that the last BatchNorm of the projector has no weights.
+Its settings are from memory of the paper (decisions: simsiam-settings); so is that the last BatchNorm of the projector has no
+weights.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """SVFAP: masked facial video autoencoding with multi-scale fusion (Sun et al., "SVFAP: Self-supervised Video Facial Affect
-Perceiver", `papers/svfap.md` 3.1).
+Perceiver", 3.1).
 
     clip -> visible 10 % of the tubes -> TPSBT -> X1 + up2(X2) + up4(X3) -> LayerNorm -> decoder -> masked tubes
 
 Deviations from the released code, towards the paper: the reverse block does not see masked tubes and the up-sampling
-repeats whole slices (official.md section 1, #1 and #2). From the paper, towards the code: the target is the normalised tube (#5).
+repeats whole slices (decisions: reverse-block, temporal-upsampling). From the paper, towards the code: the target is the
+normalised tube (decisions: masked-target).
 """
 
 from __future__ import annotations

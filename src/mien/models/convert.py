@@ -44,7 +44,7 @@ from mien.transforms.clip import ClipSpec
 
 MASKED_SIZE = 160
 
-# Registered in the published SVFAP code, which no fine-tuning model fits (official.md section 1, #3).
+# Registered in the published SVFAP code, which no fine-tuning model fits (decisions: svfap-width).
 REGISTERED_WIDTH = 768
 
 
@@ -231,7 +231,7 @@ def official_state(folder: Model) -> dict[str, Tensor]:
         )
         require(config.over_time == "mean", f"{folder.path}: the published classifiers have no block over time")
     state: dict[str, Tensor] = {official_key(k, pretraining): v for k, v in folder.module.state_dict().items()}
-    first = {k: v for k, v in state.items() if k == "mask_token"}  # where the published files have it (official.md 3.4)
+    first = {k: v for k, v in state.items() if k == "mask_token"}  # as in their files (decisions: tensor-names)
     return {**first, **state}
 
 

@@ -1,4 +1,7 @@
-"""ResNets in torchvision's form, the released models of the ABAW5 solution and lip-reading checkpoints (official.md 8.2, 9.2)."""
+"""ResNets in torchvision's form, the released models of the ABAW5 solution and lip-reading checkpoints.
+
+Names as published (decisions: convolutional-tensor-names).
+"""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Forgotten:
         """Takes what the replaced class would keep."""
 
 
-# What the published files hold besides tensors: the options of the run (official.md 2.6) and, since learning rates come from a
-# NumPy array, NumPy numbers in the optimizer's settings (inferred from its schedule, official.md 4.1). Paths: users' own runs.
+# What the published files hold besides tensors: the options of the run and, since learning rates come from a
+# NumPy array, NumPy numbers in the optimizer's settings (inferred, decisions: checkpoint-files). Paths: users' own runs.
 HARMLESS = (
     "argparse.Namespace",
     "numpy.core.multiarray.scalar",

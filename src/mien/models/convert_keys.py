@@ -1,8 +1,8 @@
-"""The authors' names of the tensors of the masked family (official.md 2.4, 2.6, 3.4)."""
+"""The authors' names of the tensors of the masked family (decisions: tensor-names)."""
 
 from __future__ import annotations
 
-# Names inside the encoder that differ, ours to theirs (official.md 3.4).
+# Names inside the encoder that differ, ours to theirs (decisions: tensor-names).
 THEIRS = {
     "region_tokens": "lg_region_tokens",
     "intra_norm": "first_attn_norm0",

@@ -17,7 +17,7 @@ from mien.methods.videomae import VideoMAEConfig
 PUBLISHED: dict[str, MaskedConfig] = {
     "svfap-base": SVFAPConfig(),
     "svfap-small": SVFAPConfig(encoder=tpsbt_small()),
-    # The published MAE-DFER weights were trained with region order (official.md section 1, #7).
+    # The published MAE-DFER weights were trained with region order (decisions: token-order).
     "mae-dfer-base": MAEDFERConfig(decoder_order="region"),
     "mae-dfer-small": MAEDFERConfig(encoder=lgi_former_small(), decoder_order="region"),
     "mae-dfer-tiny": MAEDFERConfig(encoder=lgi_former_tiny(), decoder_order="region"),
@@ -35,7 +35,7 @@ CONVOLUTIONAL: dict[str, ResNetConfig | LipReadingConfig] = {
 
 @dataclass(frozen=True)
 class LabelSet:
-    """What the published classifiers of a data set answer (official.md 5, 2.7, 3.6)."""
+    """What the published classifiers of a data set answer (decisions: label-orders)."""
 
     names: tuple[str, ...]
     stride: int = 4
@@ -48,7 +48,7 @@ LABELS = {
         ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise", "contempt", "anxiety",
          "helplessness", "disappointment")
     ),
-    # official.md 8.4, of single frames
+    # of single frames (decisions: label-orders)
     "aff-wild2": LabelSet(
         ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other"), stride=1
     ),

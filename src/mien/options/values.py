@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,7 @@ def wanted(hint: Any) -> str:
         return f"{count} {several}" + (", or none" if optional(hint) else "")
     single = [str(c) for c in choices(hint)]
     single += dict.fromkeys(NAMES[m][1] for m in members(hint) if m in NAMES)
+    single += ["True or False"] if bool in members(hint) else []
     if not single:
         raise TypeError(f"no option can be of the type {hint}: hide it with Arg(hidden=True)")
     single += ["none"] if optional(hint) and "none" not in single else []
@@ -130,21 +131,31 @@ def _from_words(member: Any, words: Sequence[str]) -> Any:
         return typing.get_origin(member)(_first(item, _from_words, [w]) for item, w in zip(items, words, strict=True))
     if typing.get_origin(member) is Literal:
         return _chosen({str(c): c for c in typing.get_args(member)}, words[0])
-    if member not in NAMES:  # a class whose objects only Python can give
+    if member not in NAMES or len(words) != 1:  # a class whose objects only Python can give
         raise ValueError
     return member(words[0])
 
 
 def _from_object(member: Any, value: Any) -> Any:
     if typing.get_origin(member) in (tuple, list):
-        values: list[Any] = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+        single = isinstance(value, str | Mapping) or not isinstance(value, Iterable)
+        values: list[Any] = [value] if single else list(value)
         items = _per_word(member, len(values))
         return typing.get_origin(member)(_first(item, _from_object, v) for item, v in zip(items, values, strict=True))
+    if typing.get_origin(member) is dict:
+        return _from_mapping(typing.get_args(member), value)
     if typing.get_origin(member) is Literal:
         return _chosen({c: c for c in typing.get_args(member)}, value)
     if member not in (*NAMES, bool) and isinstance(member, type) and isinstance(value, member):
         return value
     return _as(member, value)
+
+
+def _from_mapping(hints: tuple[Any, ...], value: Any) -> dict[Any, Any]:
+    """`hints`: the types of a dict's keys and values."""
+    if not isinstance(value, Mapping):
+        raise ValueError
+    return {_first(hints[0], _from_object, k): _first(hints[1], _from_object, v) for k, v in value.items()}
 
 
 def _as(member: Any, value: Any) -> Any:

@@ -22,10 +22,10 @@ from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
 from mien.transforms.contrastive import Look
 from mien.transforms.warp import Warp
 
-# SimSiam's optimizer (official.md 9.5). Ours for BYOL and ContraWarping too.
+# SimSiam's optimizer (decisions: simsiam-settings). Ours for BYOL and ContraWarping too.
 SMALL_BATCH = OptimConfig("sgd", lr=0.05, min_lr=0.0, weight_decay=1e-4)
 SMALL_TRAIN = TrainConfig(batch_size=256, warmup_epochs=10)
-# official.md 9.5: 100 epochs.
+# BYOL's of 100 epochs (decisions: byol-settings).
 LARS = OptimConfig("lars", lr=0.45, min_lr=0.0, weight_decay=1e-6)
 LARS_TRAIN = TrainConfig(batch_size=4096, warmup_epochs=10)
 # Ours, for two CPU cores: 64 pixels, narrow heads. In runs of some hundred steps SGD moves nothing but the predictor, and a
@@ -63,7 +63,10 @@ def byol_resnet50() -> Experiment:
 
 
 def byol_resnet50_published() -> Experiment:
-    """BYOL as published for 100 epochs: batch 4096, LARS, 224 pixels, crops from 0.08 on, no affine (official.md 9.5)."""
+    """BYOL as published for 100 epochs: batch 4096, LARS, 224 pixels, crops from 0.08 on, no affine.
+
+    (decisions: byol-settings)
+    """
     first = Look(crop_area=(0.08, 1.0), rotate=0.0, translate=0.0, scale=(1.0, 1.0))
     learner = BYOLConfig(
         resnet50(), ClipSpec(1, 1, size=224), first=first, second=replace(first, blur=0.1, solarize=0.2)
@@ -83,7 +86,10 @@ def simsiam_resnet18() -> Experiment:
 
 
 def simsiam_resnet50() -> Experiment:
-    """SimSiam on a ResNet-50: its own optimizer (official.md 9.5), at 96 pixels."""
+    """SimSiam on a ResNet-50: its own optimizer, at 96 pixels.
+
+    (decisions: simsiam-settings)
+    """
     return Experiment("simsiam-resnet50", SimSiamConfig(resnet50()), SMALL_BATCH, SMALL_TRAIN)
 
 
@@ -126,8 +132,8 @@ def byol_video_micro() -> Experiment:
 
 
 def dino_video() -> Experiment:
-    """DINO of SS-VAERR on the lip-reading front end: AdamW, weight decay 0.04 to 0.4, clipped at 3 (official.md 9.6); 4,096
-    prototypes, for data smaller than ImageNet (official.md 11)."""
+    """DINO of SS-VAERR on the lip-reading front end: AdamW, weight decay 0.04 to 0.4, clipped at 3; 4,096 prototypes,
+    for data smaller than ImageNet (decisions: dino-settings)."""
     learner = DINOConfig(lip_reading(), CLIP, prototypes=4096)
     return Experiment("dino-video", learner, replace(ADAMW, lr=5e-4, final_weight_decay=0.4), VIDEO_TRAIN)
 

@@ -15,7 +15,7 @@ from mien.train.experiment import Experiment
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
 
-# AdamW and its weight decay are SS-VAERR's (official.md 9.1), and so is 3e-4, the highest rate it names, here reached at batch
+# AdamW and its weight decay are SS-VAERR's (decisions: lira), and so is 3e-4, the highest rate it names, here reached at batch
 # 32. Batch, epochs, warm-up and clipping are ours: no source gives those of the pretext.
 LIRA_OPTIM = OptimConfig(lr=2.4e-3, min_lr=1e-6, betas=(0.9, 0.98), weight_decay=1e-4, clip_norm=5.0)
 LIRA_TRAIN = TrainConfig(batch_size=32, epochs=50)

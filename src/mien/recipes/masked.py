@@ -57,7 +57,10 @@ def mae_dfer_base() -> Experiment:
 
 
 def mae_dfer_base_released() -> Experiment:
-    """As the published log has it: batch 160, a schedule of 100 epochs stopped at 50 (official.md section 1, #8)."""
+    """As the published log has it: batch 160, a schedule of 100 epochs stopped at 50.
+
+    (decisions: pre-training-schedule)
+    """
     return Experiment(
         "mae-dfer-base-released", MAEDFERConfig(), train=TrainConfig(batch_size=160, epochs=50, schedule_epochs=100)
     )

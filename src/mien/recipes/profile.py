@@ -49,8 +49,8 @@ NORMS = {
 
 def count_flops(call: Callable[[], Any]) -> int:
     """FLOPs of one call with a multiply-add as one: matrix products (attention's too), convolutions, 5 per element of a LayerNorm
-    and 2 of a BatchNorm; no softmax, activations or additions (fvcore's rules, official.md 7). Run it on the meta device:
-    nothing is computed.
+    and 2 of a BatchNorm; no softmax, activations or additions (fvcore's rules, decisions: flop-counting). Run it on the meta
+    device: nothing is computed.
     """
     counter = FlopCounterMode(display=False, custom_mapping=NORMS)
     with counter, torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
@@ -184,7 +184,7 @@ RESNET_MAP = 7  # rows and columns of the last map of a ResNet at 224 pixels
 
 
 def _parts() -> Iterator[Part]:
-    """Counts to compare with are those of official.md 8.2 and 9.2."""
+    """Counts to compare with are published (decisions: parameter-counts)."""
     for depth, encoder in ((18, resnet18()), (50, resnet50())):
         grid = RESNET_MAP, RESNET_MAP
         yield Part(f"resnet{depth}", encoder.build, (1, 3, 1, 224, 224))

@@ -1,6 +1,7 @@
 """Recipes of classification and regression, with the papers' settings; what they cost and what score belongs to them.
 
-A name without ending has the papers' values; ``-released`` those of the released code where it differs (official.md 2.7, 3.6).
+A name without ending has the papers' values; ``-released`` those of the released code where it differs
+(decisions: fine-tuning-settings, fine-tuning-batch).
 `mien benchmark` runs a recipe over the folds of a published protocol, which knows its usual one. SVFAP, MAE-DFER and VideoMAE
 share the settings; the pooling follows the encoder (LGI-Former: representative tokens).
 
@@ -24,7 +25,7 @@ from mien.train.optim import OptimConfig
 from mien.transforms.clip import UNSEEN, ClipAugment
 from mien.transforms.mix import Mix
 
-# SVFAP 4.1.2; details in official.md 4.
+# SVFAP 4.1.2 (decisions: fine-tuning-settings).
 OPTIM = OptimConfig(lr=1e-3, min_lr=1e-6, betas=(0.9, 0.999), layer_decay=0.75)
 TRAIN = TrainConfig(batch_size=96, evaluations=20)
 AUGMENT = ClipAugment("random_resized", flip=0.5, randaugment=True, erase=0.25)
@@ -34,7 +35,8 @@ def classify() -> Experiment:
     """Classes of clips, with the papers' settings: 100 epochs, batch 96, learning rate 1e-3 per 256 clips, stride 4.
 
     SVFAP 4.1.2 and MAE-DFER 4.2, and the released code of MAE-DFER. DFEW, MAFW, CREMA-D, RAVDESS and eNTERFACE05 have them all
-    ("same as for DFEW", the author in an issue, official.md 5); SVFAP names none of its own for AVCAffe, so they are taken.
+    ("same as for DFEW", the author in an issue, decisions: fine-tuning-settings); SVFAP names none of its own for AVCAffe, so
+    they are taken.
     """
     learner = ClassifyConfig(LabelSpec(clip=UNSEEN), tpsbt_micro(), augment=AUGMENT)
     return Experiment("classify", learner, OPTIM, TRAIN)
@@ -80,7 +82,10 @@ def classify_ferv39k_mae_dfer_released() -> Experiment:
 
 
 def regress() -> Experiment:
-    """Numbers of clips, with HiCMAE's settings: mean squared error, 30 epochs, batch 96, no mixing (official.md 5.1)."""
+    """Numbers of clips, with HiCMAE's settings: mean squared error, 30 epochs, batch 96, no mixing.
+
+    (decisions: regression-settings)
+    """
     learner = RegressConfig(LabelSpec(kind="dimensional", clip=UNSEEN), tpsbt_micro(), augment=AUGMENT)
     return Experiment("regress", learner, OPTIM, replace(TRAIN, epochs=30))
 
@@ -110,7 +115,8 @@ def frames() -> Experiment:
     Cost: 8,000 steps of 128 images. Expected: macro F1 34.85 of Res-18 pre-trained by ContraWarping (ABAW5 solution Tables 1 to
     4); 30.92 with global pooling, 32.23 on all frames.
 
-    Settings of the released code (official.md 8.3); SRP, freezing and remainders drawn anew each epoch of the paper's tables.
+    Settings of the released code (decisions: single-frame-settings). Of the paper's tables: SRP, freezing and remainders drawn
+    anew each epoch.
     Rates are per 256 images: 0.005 at its batch of 128. Two things are ours: frames are resized to 224 before the random crop,
     not after, and norms and biases do not decay.
     """

@@ -70,48 +70,79 @@ def split_columns(manifest: Manifest) -> list[str]:
     return [n for n in names if any(manifest.column(n))]
 
 
-def _parts(rows: list[dict[str, Any]], column: str) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        if row[column]:
-            found[f"{column}={row[column]}"].append(row)
-    order = {"train": 0, "val": 1, "test": 2}
-    return {k: found[k] for k in sorted(found, key=lambda k: order.get(k.split("=")[1], 3))}
-
-
-def leaks(shards: Shards, column: str, copies: bool = True) -> list[Leak]:
+def leaks(shards: Shards, column: str) -> list[Leak]:
     """What the parts of one split column share: subjects, source videos and exact copies; nothing is decoded."""
-    rows = shards.manifest.rows()
     if column not in shards.manifest.table.column_names:
         return []
-    parts = _parts(rows, column)
-    marks = fingerprints(shards) if copies else {}
-    return [
-        leak
-        for pair in combinations(parts, 2)
-        for leak in _shared(pair, parts[pair[0]], parts[pair[1]], (marks, marks))
-    ]
+    return _in_column(_Folder("", shards.manifest, fingerprints(shards)), column)
 
 
-def _shared(
-    names: tuple[str, str],
-    first: list[dict[str, Any]],
-    second: list[dict[str, Any]],
-    marks: tuple[dict[str, str], dict[str, str]],
-    columns: Sequence[str] = SHARED_COLUMNS,
-) -> Iterator[Leak]:
+@dataclass(frozen=True)
+class _Folder:
+    """A folder's rows, the `fingerprints` of its clips, and the ids and signatures of those that could be decoded."""
+
+    name: str
+    manifest: Manifest
+    marks: dict[str, str]
+    looks: tuple[list[str], Looks] | None = None
+
+    @classmethod
+    def of(cls, path: Path, near: bool) -> _Folder:
+        shards = Shards(path)
+        return cls(str(path), shards.manifest, fingerprints(shards), _signed(shards) if near else None)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of a folder."""
+
+    name: str
+    rows: list[dict[str, Any]]
+    folder: _Folder
+
+    def values(self, column: str) -> set[str]:
+        return {str(r[column]) for r in self.rows if r.get(column)}
+
+    def marks(self) -> list[tuple[str, str]]:
+        """(fingerprint, clip id) of the clips that have one."""
+        ids = (r["clip_id"] for r in self.rows)
+        return [(self.folder.marks[i], i) for i in ids if i in self.folder.marks]
+
+    def looks(self) -> tuple[list[str], Looks]:
+        """Clip ids and signatures."""
+        assert self.folder.looks is not None
+        ids, looks = self.folder.looks
+        wanted = {r["clip_id"] for r in self.rows}
+        index = [k for k, i in enumerate(ids) if i in wanted]
+        return [ids[k] for k in index], looks.take(index)
+
+
+def _in_column(folder: _Folder, column: str) -> list[Leak]:
+    """What any two parts of a split column share."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in folder.manifest.rows():
+        if row[column]:
+            found[str(row[column])].append(row)
+    order = {"train": 0, "val": 1, "test": 2}
+    parts = [_Part(f"{column}={k}", found[k], folder) for k in sorted(found, key=lambda k: order.get(k, 3))]
+    return [leak for a, b in combinations(parts, 2) for leak in _shared(a, b, SHARED_COLUMNS)]
+
+
+def _shared(a: _Part, b: _Part, columns: Sequence[str]) -> Iterator[Leak]:
+    names = a.name, b.name
     for column in columns:
-        both = {str(r[column]) for r in first if r.get(column)} & {str(r[column]) for r in second if r.get(column)}
-        if both:
+        if both := a.values(column) & b.values(column):
             yield Leak(column, names, tuple(sorted(both)))
-    seen: dict[str, str] = {}
-    for row in first:
-        if mark := marks[0].get(row["clip_id"]):
-            seen.setdefault(mark, row["clip_id"])
-    ids = [r["clip_id"] for r in second]
-    pairs = [f"{seen[marks[1][i]]} = {i}" for i in ids if marks[1].get(i) in seen]
-    if pairs:
-        yield Leak("exact copy", names, tuple(pairs))
+    seen = dict(reversed(a.marks()))  # the first clip with a mark
+    exact = [f"{seen[mark]} = {i}" for mark, i in b.marks() if mark in seen]
+    if exact:
+        yield Leak("exact copy", names, tuple(exact))
+    if a.folder.looks is None or b.folder.looks is None:
+        return
+    (first, looks), (second, others) = a.looks(), b.looks()
+    pairs = [f"{first[i]} = {second[j]}" for i, j in near_pairs(looks, others)]
+    if near := tuple(p for p in pairs if p not in set(exact)):
+        yield Leak("near-duplicate", names, near)
 
 
 def verdict(found: Sequence[Leak]) -> str:
@@ -193,15 +224,8 @@ def near_pairs(first: Looks, second: Looks) -> Iterator[tuple[int, int]]:
             yield start + int(i), int(j)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Signatures of one folder's clips."""
-
-    ids: list[str]
-    values: Looks
-
-
-def _look(shards: Shards) -> _Look:
+def _signed(shards: Shards) -> tuple[list[str], Looks]:
+    """Clip ids and signatures of the clips that can be decoded."""
     ids, values = [], []
     for row, clip in _clips(shards):
         try:
@@ -209,10 +233,10 @@ def _look(shards: Shards) -> _Look:
         except ValueError:
             continue
         ids.append(row["clip_id"])
-    return _Look(ids, signatures(values))
+    return ids, signatures(values)
 
 
-def audit(folders: Sequence[Path], near: bool = True) -> dict[str, Any]:
+def audit(paths: Sequence[Path], near: bool = True) -> dict[str, Any]:
     """Everything about one or several folders of shards (data set first, then what was pre-trained on): what parts and folders
     share, label distribution, clip lengths, crop quality.
 
@@ -222,62 +246,27 @@ def audit(folders: Sequence[Path], near: bool = True) -> dict[str, Any]:
     Raises:
         UserError: a folder that holds no shards.
     """
-    shards = [Shards(f) for f in folders]
-    looks = [_look(s) for s in shards] if near else [None] * len(shards)
-    marks = [fingerprints(s) for s in shards]
-    found: list[Leak] = []
-    for s, look, mark in zip(shards, looks, marks, strict=True):
-        for column in split_columns(s.manifest):
-            parts = _parts(s.manifest.rows(), column)
-            for pair in combinations(parts, 2):
-                found += _between(pair, parts[pair[0]], parts[pair[1]], (mark, mark), (look, look))
-    rows = [s.manifest.rows() for s in shards]
-    for i, j in combinations(range(len(shards)), 2):
-        names = (str(folders[i]), str(folders[j]))
-        corpora = {record.name for record in (read_record(folders[i]), read_record(folders[j])) if record}
+    folders = [_Folder.of(path, near) for path in paths]
+    found = [leak for f in folders for column in split_columns(f.manifest) for leak in _in_column(f, column)]
+    for a, b in combinations([_Part(f.name, f.manifest.rows(), f) for f in folders], 2):
+        corpora = {record.name for record in (read_record(a.name), read_record(b.name)) if record}
         columns = SHARED_COLUMNS if len(corpora) < 2 else ()  # names of people and files mean nothing across corpora
-        found += _between(names, rows[i], rows[j], (marks[i], marks[j]), (looks[i], looks[j]), columns)
-    within = [
-        _within(str(f), look, mark) for f, look, mark in zip(folders, looks, marks, strict=True)
-    ]  # copies in the same part are no leak, and yet worth knowing
+        found += _shared(a, b, columns)
     return {
         "verdict": verdict(found),
         "leaks": [{**asdict(leak), "count": len(leak.names)} for leak in found],
         "near_thresholds": {"appearance": NEAR, "motion": MOVES} if near else None,
-        "folders": [
-            {"shards": str(f), **w, **describe(s.manifest)} for f, s, w in zip(folders, shards, within, strict=True)
-        ],
+        "folders": [{"shards": f.name, **_within(f), **describe(f.manifest)} for f in folders],
     }
 
 
-def _between(
-    names: tuple[str, str],
-    first: list[dict[str, Any]],
-    second: list[dict[str, Any]],
-    marks: tuple[dict[str, str], dict[str, str]],
-    looks: tuple[_Look | None, _Look | None],
-    columns: Sequence[str] = SHARED_COLUMNS,
-) -> list[Leak]:
-    found = list(_shared(names, first, second, marks, columns))
-    if looks[0] is None or looks[1] is None:
-        return found
-    sides = []
-    for rows, look in ((first, looks[0]), (second, looks[1])):
-        wanted = {r["clip_id"] for r in rows}
-        index = [k for k, i in enumerate(look.ids) if i in wanted]
-        sides.append(([look.ids[k] for k in index], look.values.take(index)))
-    exact = {name for leak in found if leak.what == "exact copy" for name in leak.names}
-    pairs = [f"{sides[0][0][a]} = {sides[1][0][b]}" for a, b in near_pairs(sides[0][1], sides[1][1])]
-    if near := tuple(p for p in pairs if p not in exact):
-        found.append(Leak("near-duplicate", names, near))
-    return found
-
-
-def _within(name: str, look: _Look | None, marks: dict[str, str]) -> dict[str, Any]:
-    groups = [c for c in Counter(marks.values()).values() if c > 1]
-    result: dict[str, Any] = {"exact_copies": sum(c - 1 for c in groups)}
-    if look is not None:
-        pairs = [(look.ids[a], look.ids[b]) for a, b in near_pairs(look.values, look.values) if a < b]
+def _within(folder: _Folder) -> dict[str, Any]:
+    """Copies in the same folder: no leak where they are in the same part, and yet worth knowing."""
+    marks = folder.marks
+    result: dict[str, Any] = {"exact_copies": sum(c - 1 for c in Counter(marks.values()).values())}
+    if folder.looks is not None:
+        ids, looks = folder.looks
+        pairs = [(ids[a], ids[b]) for a, b in near_pairs(looks, looks) if a < b]
         pairs = [p for p in pairs if item_of(p[0]) != item_of(p[1]) and marks.get(p[0]) != marks.get(p[1])]
         result |= {"near_duplicates": len(pairs), "near_duplicate_pairs": [f"{a} = {b}" for a, b in pairs[:SHOWN]]}
     return result
@@ -288,13 +277,12 @@ def describe(manifest: Manifest) -> dict[str, Any]:
     rows = manifest.rows()
     good = [r for r in rows if r["status"] == "ok"]
     parts = {c: dict(Counter(str(r[c] or "none") for r in rows)) for c in split_columns(manifest)}
-    labels = {}
-    if "label" in manifest.table.column_names:
-        for column in parts or {"": None}:
-            table: dict[str, Counter[str]] = defaultdict(Counter)
-            for r in rows:
-                table[str(r[column] or "none") if column else "all"][str(r["label"])] += 1
-            labels[column or "all"] = {part: dict(sorted(counts.items())) for part, counts in table.items()}
+    labels: dict[str, dict[str, dict[str, int]]] = {}
+    for column in (parts or {"all": {}}) if "label" in manifest.table.column_names else ():
+        table: dict[str, Counter[str]] = defaultdict(Counter)
+        for r in rows:
+            table[str(r[column] or "none") if parts else "all"][str(r["label"])] += 1
+        labels[column] = {part: dict(sorted(counts.items())) for part, counts in table.items()}
     return {
         "rows": len(rows),
         "failed": len(rows) - len(good),

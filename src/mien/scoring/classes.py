@@ -26,7 +26,7 @@ from mien.scoring.inference import Inference
 from mien.scoring.kind import Kind, Scored
 from mien.scoring.metrics import CLASS_METRICS, bootstrap, counts, per_class, rates, resampling_groups
 from mien.scoring.options import Scoring
-from mien.scoring.predictions import Predictions, pooled
+from mien.scoring.predictions import Predictions, pooled, read_columns
 
 OTHER = "Other"  # Aff-Wild2's class of what is none of the seven
 
@@ -34,7 +34,6 @@ OTHER = "Other"  # Aff-Wild2's class of what is none of the seven
 class Classes(Kind):
     """Probabilities of classes; the UAR chooses between models of clips, the macro F1 (ABAW) between those of frames."""
 
-    model, what = "a classifier", "classes"
     metrics, percent, headline = CLASS_METRICS, True, ("uar", "war")
     chosen = {"clip": ("uar", "war"), "frame": ("macro_f1", "war")}
     units = {"clip": "videos", "frame": "frames"}
@@ -49,6 +48,9 @@ class Classes(Kind):
     def labelled(self, rows: Manifest, spec: LabelSpec, part: str) -> Manifest:
         """Rows of clips with a label. Raises UserError where there are none."""
         return select.labelled(rows, spec.column)
+
+    def columns(self, spec: LabelSpec) -> tuple[str, ...]:
+        return spec.target
 
     def truth(self, rows: Manifest, spec: LabelSpec) -> np.ndarray:
         return select.class_indices(rows, spec.column, spec.names)
@@ -120,17 +122,11 @@ class Classes(Kind):
 
     def read(self, path: Path, names: Sequence[str]) -> Predictions:
         """What `table` was written to. Raises UserError for a table of other classes."""
-        table = pq.read_table(path)
-        missing = ", ".join(f"p_{n}" for n in names if f"p_{n}" not in table.column_names)
-        require(not missing, f"{path} has no column {missing}: it is of other classes")
-        index = {n: k for k, n in enumerate(names)}
-        truth = np.array([index[v] for v in table.column("label").to_pylist()], np.int64)
-        outputs = np.stack([table.column(f"p_{n}").to_numpy() for n in names], axis=1)
-        times_s, filled = (
-            table.column(n).to_numpy() if n in table.column_names else None for n in ("time_s", "filled")
-        )
-        items, subjects = (table.column(n).to_pylist() for n in ("item", "subject"))
-        return Predictions(items, subjects, truth, outputs, times_s=times_s, filled=filled)
+        outputs, table = read_columns(path, "p_", names, "classes"), pq.read_table(path)
+        items, subjects, labels = (table.column(n).to_pylist() for n in ("item", "subject", "label"))
+        truth, frames = np.array([names.index(v) for v in labels], np.int64), "time_s" in table.column_names
+        times_s, filled = (table.column(n).to_numpy() if frames else None for n in ("time_s", "filled"))
+        return Predictions(items, subjects, truth, outputs, None, times_s, filled)
 
     def draw(self, result: Mapping[str, Any], predictions: Predictions, out: Path, note: str) -> None:
         """Writes ``confusion.png``; the note is added to its title."""
@@ -145,7 +141,7 @@ def _of_annotated(
     """Classes (in the shards' order), probabilities, times and whether they are filled of the annotated frames of one video.
 
     One without a stored face gets the prediction before it, and before the first the class Other, as the ABAW5 solution fills
-    its test files (official.md 8.4).
+    its test files (decisions: frames-without-a-face).
 
     Args:
         whole: times and classes of all annotated frames; None takes those of the stored ones.

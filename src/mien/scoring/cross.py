@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mien.corpora.record import classes_of, read_record
 from mien.data.contract import check_contract
@@ -21,7 +20,6 @@ from mien.scoring.evaluation import corpus_of
 from mien.scoring.label_map import LabelMap, Tables, between
 from mien.scoring.options import Scoring
 from mien.scoring.protocols import PROTOCOLS, chosen_folds
-from mien.scoring.render import matrix
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,3 @@ def _label_map(a: Part, b: Part, tables: Tables | None, per: str) -> LabelMap | 
     table = between(tables, a.name, b.name)
     table.check(set(labels), known)
     return table
-
-
-def write_matrix(results: Sequence[Path], out: Path) -> Path:
-    """``OUT/matrix.md`` and ``.csv`` of evaluations; returns the first."""
-    table = matrix(results)
-    (out / "matrix.csv").write_text(table.csv())
-    (out / "matrix.md").write_text(table.markdown())
-    return out / "matrix.md"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,6 +29,7 @@ from mien.scoring.inference import Inference
 from mien.scoring.kind import Scored
 from mien.scoring.label_map import LabelMap
 from mien.scoring.options import Scoring
+from mien.scoring.predictions import Predictions
 from mien.scoring.scores import Scores
 from mien.scoring.table import KINDS
 
@@ -64,7 +64,7 @@ def evaluate(
     result = kind.score(predictions, spec, scoring.seed)
     audit = seen_in_training(folder, shards, scored.ok) + verdict(leaks(shards, column))
     result |= {
-        "kind": spec.kind, "per": spec.per, "failed": _failed(scored.failed, predictions.silent()), "left_out": left_out,
+        "kind": spec.kind, "per": spec.per, "failed": _failed(scored.failed, predictions), "left_out": left_out,
         "label_map": label_map and asdict(label_map), "smooth_s": scoring.smooth_s,
         "target": spec.column, "split": f"{column}={scoring.split}", "group_by": scoring.group_by,
         "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
@@ -100,11 +100,13 @@ def _scored(
     return Scored(folder.module, spec, shards, ok, failed, label_map), left_out, warning
 
 
-def _failed(failed: Manifest, silent: Sequence[str]) -> list[dict[str, str]]:
-    """Name and reason of everything that could not be predicted; groups and unreadable clips are in `silent` only."""
-    named = {r["clip_id"]: r["reason"] or r["status"] for r in failed.rows()}
-    extra = {item: "its frames cannot be decoded" for item in dict.fromkeys(silent) if item not in named}
-    return [{"item": item, "reason": reason} for item, reason in {**named, **extra}.items()]
+def _failed(failed: Manifest, predictions: Predictions) -> list[dict[str, str]]:
+    """Name and reason of everything that could not be predicted; groups and unreadable clips have a prediction that is none."""
+    reasons = {r["clip_id"]: r["reason"] or r["status"] for r in failed.rows()}
+    for item, known in zip(predictions.items, predictions.known, strict=True):
+        if not known:
+            reasons.setdefault(item, "its frames cannot be decoded")
+    return [{"item": item, "reason": reason} for item, reason in reasons.items()]
 
 
 def corpus_of(root: Path) -> str:

@@ -75,18 +75,16 @@ def predict_rows(model: Any, shards: Shards, rows: Manifest, how: Inference) -> 
     return total / spec.views
 
 
-def predict_frames(
-    model: Any, shards: Shards, rows: Manifest, how: Inference
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Truth ``[T_i, J]`` and prediction ``[T_i, K]`` of every stored frame of each row, for a model per frame.
+def predict_frames(model: Any, shards: Shards, rows: Manifest, how: Inference) -> list[np.ndarray]:
+    """What a model per frame predicts ``[T_i, K]`` of every stored frame of each row.
 
     Windows lie side by side, sampled by time where the rows' frame rates are not the model's; frames between the sampled ones
     are interpolated, and where windows overlap the later one counts.
-    The truth of a classifier is one column, the index of the class in the corpus's order (J = 1), else J = K.
     """
     spec: LabelSpec = model.spec
     view = evaluation_view(spec.clip, model.plain_augment(), rows, "cover")
-    clips, lengths = ClipSet(shards, rows), rows.column("num_frames")
+    clips, stored = ClipSet(shards, rows), rows.column("num_frames")
+    lengths = stored
     if view.frame_period_s is not None:
         lengths = [len(resampled(clips[row].numbers("times_s"), view.frame_period_s)) for row in range(len(rows))]
     counts = [num_windows(n, spec.clip.num_frames, spec.clip.stride) for n in lengths]
@@ -96,10 +94,8 @@ def predict_frames(
         broken |= {window.row} if window.broken else set()
         positions = view.indices(clips[window.row], rng, window.number, counts[window.row])
         sampled[window.row] |= dict(zip(positions.tolist(), found, strict=True))
-    names = spec.target if spec.classes else spec.names
-    truth = [truth_of(clips, row, names) for row in range(len(rows))]
-    sampled = [{} if row in broken else points for row, points in enumerate(sampled)]
-    return truth, [_drawn_out(points, len(t), len(spec.names)) for points, t in zip(sampled, truth, strict=True)]
+    nothing = {0: np.full(len(spec.names), np.nan)}
+    return [_drawn_out(nothing if k in broken else sampled[k], n) for k, n in enumerate(stored)]
 
 
 def _windows(
@@ -115,24 +111,11 @@ def _windows(
         yield from zip(windows, values, strict=True)
 
 
-def truth_of(clips: ClipSet, row: int, names: Sequence[str]) -> np.ndarray:
-    """``[T, J]`` as annotated. Raises UserError for shards that lack one."""
-    clip = clips[row]
-    return np.stack([clip.target(name) for name in names], axis=1)
-
-
-def _drawn_out(points: dict[int, np.ndarray], count: int, num_outputs: int) -> np.ndarray:
-    if not points:
-        return np.full((count, num_outputs), np.nan)
+def _drawn_out(points: dict[int, np.ndarray], count: int) -> np.ndarray:
+    """Values ``[count, K]`` of all frames from those at some of them."""
     places = np.array(sorted(points))
     values = np.stack([points[p] for p in places])
     return np.stack([np.interp(np.arange(count), places, column) for column in values.T], axis=1)
-
-
-def times_of(shards: Shards, rows: Manifest) -> list[np.ndarray]:
-    """Seconds ``[T_i]`` of the stored frames of each row."""
-    clips = ClipSet(shards, rows)
-    return [clips[row].numbers("times_s") for row in range(len(clips))]
 
 
 def members_of(rows: Manifest) -> dict[str, list[int]]:

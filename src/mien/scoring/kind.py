@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from mien.data.dataset import ClipSet
 from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
 from mien.data.select import annotated_tracks, item_of, main_tracks
 from mien.data.shards import Shards
 from mien.errors import require
-from mien.scoring.inference import Inference, average, members_of, predict_frames, predict_rows, times_of
+from mien.scoring.inference import Inference, average, members_of, predict_frames, predict_rows
 from mien.scoring.label_map import LabelMap
 from mien.scoring.options import Scoring
 from mien.scoring.predictions import Predictions, pooled
@@ -39,25 +40,28 @@ class Scored:
     label_map: LabelMap | None = None
 
 
+@dataclass(frozen=True)
 class Kind(ABC):
     """Everything that differs between kinds of models, from which rows count to the picture that is drawn."""
 
-    model: str
-    """What such a model is called."""
     what: str
     """What its K outputs are called."""
-    metrics: Mapping[str, str]
+    metrics: ClassVar[Mapping[str, str]]
     """By name, and what is chosen in each."""
-    percent: bool
+    percent: ClassVar[bool]
     """Metrics are shares."""
-    headline: tuple[str, ...]
+    headline: ClassVar[tuple[str, ...]]
     """Metrics of a matrix over corpora."""
-    chosen: Mapping[str, tuple[str, ...]]
+    chosen: ClassVar[Mapping[str, tuple[str, ...]]]
     """Per clip and per frame, the metrics that weights are chosen by: the first of them."""
-    units: Mapping[str, str]
+    units: ClassVar[Mapping[str, str]]
     """Per clip and per frame, what `num_videos` counts."""
-    missed: Mapping[str, str]
+    missed: ClassVar[Mapping[str, str]]
     """Per clip, per frame and filled, how what could not be predicted is counted."""
+
+    @abstractmethod
+    def columns(self, spec: LabelSpec) -> tuple[str, ...]:
+        """Where the truth stands, in the manifest or in the shards."""
 
     @abstractmethod
     def truth(self, rows: Manifest, spec: LabelSpec) -> np.ndarray:
@@ -107,8 +111,6 @@ class Kind(ABC):
     def _with_failures(self, found: Predictions, scored: Scored) -> Predictions:
         known = set(found.items)
         failed = scored.failed.where(lambda r: r["clip_id"] not in known)
-        if not len(failed):
-            return found
         truth, nothing = self.truth(failed, scored.spec), np.full((len(failed), found.outputs.shape[1]), np.nan)
         return pooled([found, Predictions(failed.column("clip_id"), failed.column("subject"), truth, nothing)])
 
@@ -119,13 +121,16 @@ class Kind(ABC):
     def of_videos(self, scored: Scored, how: Inference) -> dict[str, Predictions]:
         """The same by video; truth ``[T, J]`` as the shards hold it."""
         model, shards, rows = scored.model, scored.shards, annotated_tracks(scored.ok)
-        truth, outputs = (predict_tracks if model.whole_tracks else predict_frames)(model, shards, rows, how)
-        parts, subjects = (truth, outputs, times_of(shards, rows)), rows.column("subject")
-        found = {}
+        outputs = (predict_tracks if model.whole_tracks else predict_frames)(model, shards, rows, how)
+        clips, columns, subjects, found = ClipSet(shards, rows), self.columns(scored.spec), rows.column("subject"), {}
         for item, members in members_of(rows).items():
-            true, values, times_s = (np.concatenate([part[i] for i in members]) for part in parts)
+            stored = [clips[i] for i in members]
+            truth = np.concatenate([np.stack([clip.target(c) for c in columns], axis=1) for clip in stored])
+            times_s, values = (
+                np.concatenate(p) for p in ([c.numbers("times_s") for c in stored], [outputs[i] for i in members])
+            )
             n = len(times_s)
-            found[item] = Predictions([item] * n, [subjects[members[0]]] * n, true, values, np.arange(n), times_s)
+            found[item] = Predictions([item] * n, [subjects[members[0]]] * n, truth, values, np.arange(n), times_s)
         return found
 
 

@@ -26,14 +26,13 @@ from mien.scoring.figures import draw_scatter
 from mien.scoring.kind import Kind
 from mien.scoring.metrics import resampling_groups
 from mien.scoring.options import Scoring
-from mien.scoring.predictions import Predictions
+from mien.scoring.predictions import Predictions, read_columns
 from mien.scoring.values import VALUE_METRICS, bootstrap_values, concordance
 
 
 class Numbers(Kind):
-    """Dimensions of affect."""
+    """Dimensions of affect, or traits."""
 
-    model, what = "a regression", "targets"
     metrics, percent, headline = VALUE_METRICS, False, ("ccc",)
     chosen = {"clip": ("ccc", "mae"), "frame": ("ccc", "mae")}
     units = {"clip": "videos", "frame": "videos"}
@@ -55,6 +54,9 @@ class Numbers(Kind):
         rows = rows.take([i for i in range(len(rows)) if any(c[i] is not None for c in columns)])
         require(len(rows) > 0, f"no row of {part} has a number in {', '.join(spec.names)}")
         return rows
+
+    def columns(self, spec: LabelSpec) -> tuple[str, ...]:
+        return spec.names
 
     def truth(self, rows: Manifest, spec: LabelSpec) -> np.ndarray:
         return clip_values(rows, spec.names)
@@ -109,25 +111,14 @@ class Numbers(Kind):
 
     def read(self, path: Path, names: Sequence[str]) -> Predictions:
         """What `table` was written to. Raises UserError for a table of other targets."""
-        table = pq.read_table(path)
-        missing = ", ".join(f"true_{n}" for n in names if f"true_{n}" not in table.column_names)
-        require(not missing, f"{path} has no column {missing}: it is of other targets")
-        items, subjects = (table.column(c).to_pylist() for c in ("item", "subject"))
-        truth, outputs = (
-            np.stack([table.column(f"{side}_{n}").to_numpy() for n in names], axis=1) for side in ("true", "predicted")
-        )
-        return Predictions(items, subjects, truth, outputs, table.column("frame").to_numpy())
+        truth, outputs = (read_columns(path, prefix, names, "targets") for prefix in ("true_", "predicted_"))
+        items, subjects, frames = pq.read_table(path, columns=["item", "subject", "frame"]).columns
+        return Predictions(items.to_pylist(), subjects.to_pylist(), truth, outputs, frames.to_numpy())
 
     def draw(self, result: Mapping[str, Any], predictions: Predictions, out: Path, note: str) -> None:
         """Writes ``scatter.png``; the note is added to its title."""
         title = f"CCC {result['ccc']:.3f}, {result['num_videos']} {self.units[result['per']]}{note}"
         draw_scatter(predictions.truth, predictions.outputs, result["names"], out / "scatter.png", title)
-
-
-class Traits(Numbers):
-    """What strangers read into a face."""
-
-    what = "traits"
 
 
 def _filled(predictions: Predictions, spec: LabelSpec) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Every protocol: which folds, what is measured, what the publications did, and what they printed.
 
-Sources: SVFAP 4.2 to 4.4, MAE-DFER 4.1, SS-VAERR IV, the ABAW5 solution; what their code does is in official.md 4.4, 5, 5.1, 8.3.
+Sources: SVFAP 4.2 to 4.4, MAE-DFER 4.1, SS-VAERR IV, the ABAW5 solution; what their code does
+(decisions: scored-checkpoint, data-set-lists, regression-settings, single-frame-settings).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from mien.errors import UserError
 from mien.scoring import published
 from mien.scoring.published import Row
 
-LAST = "the last epoch; the test list also served as validation list, but nothing reported was chosen by it (official.md 4.4)"
+LAST = "the last epoch; the test list also served as validation list, but nothing reported was chosen by it"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _folds(count: int) -> tuple[str, ...]:
 
 _UW = ("uar", "war")
 _BIG_FIVE = ("openness", "conscientiousness", "extraversion", "agreeableness", "neuroticism")
-_UNSAID = "not said in the paper; the last epoch, as its sibling's code does (official.md 5.1)"
+_UNSAID = "not said in the paper; the last epoch, as its sibling's code does"
 _REPORTED = "not said in the paper, which reports on the {} set; the last epoch is taken"
 
 _ALL = (
@@ -98,7 +99,7 @@ _ALL = (
     Protocol("aff-wild2-expr", "Aff-Wild2, 8 expressions of every frame, official validation set", "aff-wild2",
              ("expression",), ("macro_f1",), published.AFF_WILD2_EXPR, per="frame", folds=("fold_1",),
              published_select="test", options=("task=expr",), recipe="frames", independent="subjects",
-             selection="best mean F1 on the reported list itself (official.md 8.3)"),
+             selection="best mean F1 on the reported list itself"),
     Protocol("aff-wild2-va", "Aff-Wild2, valence and arousal of every frame, official validation set", "aff-wild2",
              ("valence", "arousal"), ("ccc_biased:valence", "ccc_biased:arousal", "ccc_biased"), (), kind="dimensional",
              per="frame", folds=("fold_1",), options=("task=va",), independent="subjects", digits=4, recipe="regress",

@@ -26,7 +26,7 @@ def rows(source: str, metrics: str, text: str, modality: str = "video") -> tuple
     return tuple(found)
 
 
-_README = "{} repository read-me, one reproduced run (official.md 6)"
+_README = "{} repository read-me, one reproduced run"  # (decisions: published-scores)
 _UW = "uar war"
 
 DFEW = rows("SVFAP Table 8", _UW, """

@@ -20,6 +20,7 @@ TITLES = {
     "uar": "UAR", "war": "WAR", "macro_f1": "macro F1", "macro_f1_present": "macro F1 (present)", "weighted_f1": "weighted F1",
     "ccc": "CCC", "ccc_biased": "CCC (biased)", "pcc": "PCC", "mae": "MAE", "one_minus_mae": "1 - MAE", "rmse": "RMSE",
 }  # fmt: skip
+ENDINGS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Table:
         writer.writerow(self.header)
         writer.writerows(self.rows)
         return text.getvalue()
+
+    def write(self, folder: Path, name: str, formats: Sequence[str] = ("markdown", "csv", "latex")) -> None:
+        """``NAME.md``, ``NAME.csv`` and ``NAME.tex`` in the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for form in formats:
+            (folder / f"{name}.{ENDINGS[form]}").write_text(getattr(self, form)())
 
     def latex(self) -> str:
         """A table environment with booktabs rules; our rows are below a rule of their own."""

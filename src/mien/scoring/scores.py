@@ -19,13 +19,11 @@ class NoSuchScore(UserError, AttributeError):
 
 @dataclass(frozen=True, repr=False)
 class Scores:
-    """``scores.uar``, ``scores["ccc:arousal"]``, ``scores.interval("uar")``, ``scores.confusion``.
-
-    Everything of the record can be asked for by its name, as an attribute or in brackets; a metric of one target is
-    "metric:target".
+    """Everything that an evaluation found, by its name in the record: ``scores.uar``; a metric of one target is
+    ``scores["ccc:arousal"]``.
 
     Raises:
-        UserError: it holds no such thing; says what is near.
+        UserError: it holds no such thing; the message names the nearest.
     """
 
     record: dict[str, Any]
@@ -44,21 +42,19 @@ class Scores:
 
     def interval(self, metric: str) -> tuple[float, float]:
         """95 %; NaN where there is a single unit, of which nothing can be resampled."""
-        part, name = _holder(self.record, metric)
-        if f"{name}_95" not in part:
-            raise NoSuchScore(self._unknown(metric))
-        low, high = (float("nan") if v is None else float(v) for v in part[f"{name}_95"])
+        name, colon, target = metric.partition(":")
+        low, high = (float("nan") if v is None else v for v in self[f"{name}_95{colon}{target}"])
         return low, high
 
     @property
     def metrics(self) -> dict[str, float]:
         """Every metric; of several targets their mean."""
-        return {name: self.record[name] for name in KINDS[self.record["kind"]].metrics}
+        return {name: self[name] for name in KINDS[self["kind"]].metrics}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Classes or targets."""
-        return tuple(self.record["names"])
+        return tuple(self["names"])
 
     @property
     def confusion(self) -> np.ndarray:
@@ -67,7 +63,7 @@ class Scores:
 
     @property
     def recall(self) -> dict[str, float | None]:
-        """Of each class; None for a class that does not occur."""
+        """Of each class; None for one that does not occur."""
         return self["recall"]
 
     @property
@@ -81,29 +77,27 @@ class Scores:
         return self["failed"]
 
     def __repr__(self) -> str:
-        r, kind = self.record, KINDS[self.record["kind"]]
-        head = f"{r['target']}, {r['split']}: {r['num_videos']} {kind.units[r['per']]}, {r['num_failed']} failed"
+        count = f"{self['num_videos']} {KINDS[self['kind']].units[self['per']]}, {self['num_failed']} failed"
         lines = [
-            f"  {m} {v:.4f} ({' to '.join(f'{x:.4f}' for x in self.interval(m))})" for m, v in self.metrics.items()
+            f"  {m} {v:.4f}, 95 % {self.interval(m)[0]:.4f} to {self.interval(m)[1]:.4f}"
+            for m, v in self.metrics.items()
         ]
-        return "\n".join([f"Scores of {head}", *lines])
+        return "\n".join([f"Scores of {self['target']}, {self['split']}: {count}", *lines])
 
     def _unknown(self, name: str) -> str:
-        known = [*self.metrics, *self.record]
-        known += [f"{m}:{t}" for m in self.metrics for t in self.record.get("per_target", {})]
+        known = [*self.record, *(f"{m}:{t}" for t, found in self.record.get("per_target", {}).items() for m in found)]
         close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"no score {name!r}; there are {', '.join(self.metrics)}{hint}"
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"no score {name!r}; {hint}there are {', '.join(known)}"
 
 
-def _holder(record: Mapping[str, Any], metric: str) -> tuple[Mapping[str, Any], str]:
+def _holder(record: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], str]:
     """Where in a record "metric" or "metric:target" stands, and under which key."""
-    name, _, target = metric.partition(":")
-    return (record.get("per_target", {}).get(target, {}) if target else record), name
+    key, _, target = name.partition(":")
+    return (record.get("per_target", {}).get(target, {}) if target else record), key
 
 
 def number_of(record: Mapping[str, Any], metric: str) -> float | None:
     """A metric of a record by its name in `Protocol.metrics`; None where the record has none."""
     part, name = _holder(record, metric)
-    value = part.get(name)
-    return None if value is None else float(value)
+    return None if part.get(name) is None else float(part[name])

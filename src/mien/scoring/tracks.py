@@ -13,29 +13,24 @@ from mien.data.manifest import Manifest
 from mien.data.sampling import resampled
 from mien.data.segments import StretchSet
 from mien.data.shards import Shards
-from mien.scoring.inference import Inference, truth_of
+from mien.scoring.inference import Inference
 
 FRAMES_AT_ONCE = 256
 
 
-def predict_tracks(
-    model: Any, shards: Shards, rows: Manifest, how: Inference
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Truth and prediction ``[T_i, K]`` of every stored frame of each row, NaN where a frame of the stretch is broken.
+def predict_tracks(model: Any, shards: Shards, rows: Manifest, how: Inference) -> list[np.ndarray]:
+    """What is predicted ``[T_i, K]`` of every stored frame of each row, NaN where a frame of the stretch is broken.
 
     A stretch (the rows of a track, up to a gap) is predicted as one, at the model's frame period; values between its frames are
-    interpolated. The truth is the annotation as it stands: a model that was trained with a delay is read that much earlier.
+    interpolated. A model that was trained with a delay is read that much earlier.
     """
     clips, model = StretchSet(shards, rows), model.eval().to(how.device)
-    truth, found = [np.empty(0)] * len(rows), [np.empty(0)] * len(rows)
-    counts = rows.column("num_frames")
+    found, counts = [np.empty(0)] * len(rows), rows.column("num_frames")
     for number, members in enumerate(clips.members):
         ends = np.cumsum([counts[i] for i in members])[:-1]
-        parts = np.split(truth_of(clips, number, model.spec.names), ends)
-        values = np.split(_predicted(model, clips, number), ends)
-        for i, part, value in zip(members, parts, values, strict=True):
-            truth[i], found[i] = part, value
-    return truth, found
+        for i, values in zip(members, np.split(_predicted(model, clips, number), ends), strict=True):
+            found[i] = values
+    return found
 
 
 def _predicted(model: Any, clips: StretchSet, number: int) -> np.ndarray:

@@ -29,8 +29,8 @@ from mien.learner import LearnerConfig, TrainingData, with_period
 from mien.options import FLAT, HIDDEN
 from mien.transforms.clip import Augment, ClipAugment, ClipSpec
 
-HEAD_INIT_SCALE = 0.001  # official.md 2.5: the head starts almost at zero
-BARE_HEAD_STD = 0.01  # of a head without a norm before it (official.md 8.2)
+HEAD_INIT_SCALE = 0.001  # the head starts almost at zero (decisions: head-initialisation)
+BARE_HEAD_STD = 0.01  # of a head without a norm before it (decisions: head-initialisation)
 HEAD_DIM = 64  # values per attention head of the block over time, as in the papers' encoders
 
 
@@ -160,7 +160,7 @@ class BlockOverTime(nn.Module):
 
 class GRUOverTime(nn.Module):
     """A bidirectional GRU over moments ``[B, t, D]``, as wide as they are (half of it in each direction): what the lip-reading
-    models before SS-VAERR put on their front end (official.md 9.2), here as small as the features."""
+    models before SS-VAERR put on their front end (decisions: sequence-model), here as small as the features."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -175,7 +175,7 @@ class ClipTask(nn.Module):
     """``model(clip [B, C, T, H, W], normalised)`` returns the head's outputs, ``[B, K]`` or, per frame, ``[B, T, K]``."""
 
     undecayed = frozenset({"encoder.region_tokens"})
-    """Weights without weight decay, besides 1-D ones (official.md 4.1)."""
+    """Weights without weight decay, besides 1-D ones (decisions: weight-decay)."""
     whole_tracks = False
     """It sees clips; one that carries a state has `predict_track`."""
 

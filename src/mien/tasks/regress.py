@@ -1,7 +1,7 @@
 """Regression: dimensions of affect or personality traits, for a clip or for each of its frames.
 
-The papers' code for it is not public; the settings are those of the sibling HiCMAE (official.md 5.1): mean squared error by
-default, no output activation, no mixing and no smoothing.
+The papers' code for it is not public; the settings are those of the sibling HiCMAE (decisions: regression-settings): mean squared
+error by default, no output activation, no mixing and no smoothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Arousal and valence of every frame: an encoder per frame, a GRU over time, numbers and classes from it (SS-VAERR III-B).
 
 The paper draws 3-D convolution -> ResNet-18 -> GRU -> "regression or classification result or both" and says no more. Ours,
-after the nearest public precedent (official.md 9.2): two layers of 512, here in one direction, so that a video of any length
-is predicted with a state that is carried along; a linear layer from the same GRU for each kind of output; the mean over space
-in place of the map. Any encoder will do; one that halves time has its slices drawn out to frames.
+after the nearest public precedent (decisions: sequence-model): two layers of 512, here in one direction, so that a video of any
+length is predicted with a state that is carried along; a linear layer from the same GRU for each kind of output; the mean
+over space in place of the map. Any encoder will do; one that halves time has its slices drawn out to frames.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from mien.lazy import lazy
 if TYPE_CHECKING:
     from mien.timeline.options import PredictConfig as PredictConfig
     from mien.timeline.pipeline import predict_video as predict_video
-    from mien.timeline.run import Outcome as Outcome
+    from mien.timeline.result import Timeline as Timeline
+    from mien.timeline.result import Track as Track
 
-__getattr__ = lazy(__name__, options="PredictConfig", pipeline="predict_video", run="Outcome")
+__getattr__ = lazy(__name__, options="PredictConfig", pipeline="predict_video", result="Timeline Track")

@@ -1,4 +1,4 @@
-"""``annotated.mp4``: a second pass over the video draws each face's box and what the models say of it, in constant memory.
+"""``annotated.mp4``: a second pass over the video draws each face's box and what the models say of it, frame by frame.
 
 Boxes are those of the very frame, noted on disk during the first pass; words are those of the track's nearest row. Values of
 personality traits are never drawn on a face: only their mean over a track says anything at all (see the report).
@@ -7,20 +7,21 @@ personality traits are never drawn on a face: only their mean over a track says 
 from __future__ import annotations
 
 import struct
-import tempfile
-from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.data.contract import mismatch
+from mien.data.labels import LabelSpec
 from mien.data.video import VideoError, read_frames
 from mien.errors import UserError
 from mien.faces.faces import FaceSample
@@ -28,7 +29,8 @@ from mien.timeline import page
 from mien.timeline.charts import OTHER
 from mien.timeline.charts_classes import palette_of
 from mien.timeline.frames import Progress
-from mien.timeline.run import Run, subject_of
+from mien.timeline.kinds import subject_of
+from mien.timeline.run import Run
 from mien.timeline.table import model_columns
 
 # Longer side of the picture: words must fit beside a face, and 4K takes long to write.
@@ -43,60 +45,37 @@ Box = tuple[int, tuple[float, float, float, float]]
 """Track, and x0 y0 x1 y1 in pixels of the video."""
 
 
-class BoxLog:
-    """Face boxes of every frame, in a temporary file. A context manager; one that is off keeps nothing."""
+def noting(frames: Iterable[list[FaceSample]], log: IO[bytes]) -> Iterator[list[FaceSample]]:
+    """The same frames, with their boxes noted in the file on the way."""
+    for faces in frames:
+        log.writelines(_RECORD.pack(f.frame_idx, f.track, *f.box) for f in faces)
+        yield faces
 
-    def __init__(self, on: bool):
-        self._file = tempfile.TemporaryFile() if on else None  # noqa: SIM115  # closed by __exit__
 
-    def noting(self, frames: Iterable[list[FaceSample]]) -> Iterator[list[FaceSample]]:
-        """The same frames, with their boxes noted on the way."""
-        for faces in frames:
-            if self._file is not None:
-                for f in faces:
-                    self._file.write(_RECORD.pack(f.frame_idx, f.track, *f.box))
-            yield faces
-
-    def by_frame(self) -> Iterator[tuple[int, list[Box]]]:
-        """(frame_idx, boxes) of the frames that have any, in order."""
-        for index, found in groupby(self._records(), key=lambda r: r[0]):
-            yield index, [(r[1], (r[2], r[3], r[4], r[5])) for r in found]
-
-    def _records(self) -> Iterator[tuple[int, int, float, float, float, float]]:
-        assert self._file is not None
-        self._file.seek(0)
-        while chunk := self._file.read(_RECORD.size * 1024):
-            yield from _RECORD.iter_unpack(chunk)
-
-    def __enter__(self) -> BoxLog:
-        return self
-
-    def __exit__(self, kind: object, value: object, trace: object) -> None:
-        if self._file is not None:
-            self._file.close()
+def noted(log: IO[bytes]) -> Iterator[tuple[int, list[Box]]]:
+    """(frame_idx, boxes) of the frames that have any, in order."""
+    log.seek(0)
+    records = map(_RECORD.unpack, iter(lambda: log.read(_RECORD.size), b""))
+    for index, found in groupby(records, key=itemgetter(0)):
+        yield index, [(track, (x0, y0, x1, y1)) for _, track, x0, y0, x1, y1 in found]
 
 
 class NearestRows:
-    """The timeline's rows around a moving time: only those within a step of it are in memory."""
+    """The timeline's rows around a time.
 
-    def __init__(self, timeline: Path, step_s: float):
-        self._file = pq.ParquetFile(timeline)
-        self._rows = (row for batch in self._file.iter_batches(512) for row in batch.to_pylist())
-        self._near: deque[dict[str, Any]] = deque()
-        self._step_s = step_s
-        self._next = next(self._rows, None)
+    Args:
+        timeline: in order of time.
+    """
+
+    def __init__(self, timeline: pa.Table, step_s: float):
+        self._timeline, self._times, self._step_s = timeline, timeline["time_s"].to_numpy(), step_s
 
     def at(self, time_s: float) -> dict[int, dict[str, Any]]:
-        """By track, its nearest row within a step; times must not fall from call to call."""
-        while self._next is not None and self._next["time_s"] <= time_s + self._step_s:
-            self._near.append(self._next)
-            self._next = next(self._rows, None)
-        while self._near and self._near[0]["time_s"] < time_s - self._step_s:
-            self._near.popleft()
-        return {r["track"]: r for r in sorted(self._near, key=lambda r: -abs(r["time_s"] - time_s))}
-
-    def close(self) -> None:
-        self._file.close()
+        """By track, its nearest row within a step."""
+        first = np.searchsorted(self._times, time_s - self._step_s)
+        end = np.searchsorted(self._times, time_s + self._step_s, side="right")
+        near = self._timeline.slice(first, end - first).to_pylist()
+        return {r["track"]: r for r in sorted(near, key=lambda r: -abs(r["time_s"] - time_s))}
 
 
 class Painter:
@@ -107,7 +86,7 @@ class Painter:
     """
 
     def __init__(self, run: Run, size: tuple[int, int]):
-        self._models, self._columns = run.models, model_columns(run.models)
+        self._models, self._columns = said_of_faces(run), model_columns(run.models)
         self._palettes = {n: palette_of(run, n) for n, s in run.models.items() if s.classes}
         longer = max(size)
         scale = min(max(longer, MIN_SIDE), MAX_SIDE) / longer
@@ -134,20 +113,20 @@ class Painter:
 
     def _color(self, row: dict[str, Any] | None) -> str:
         """That of the top class in the report, of the first model that has classes; else plain."""
-        name = next(iter(self._palettes), None)
-        if row is None or name is None:
+        labels = {n: names.top[0] for n, names in self._columns.items() if names.top is not None}
+        if row is None or not labels:
             return PLAIN
-        label = self._columns[name].label
-        assert label is not None, "a model of classes"
+        name, label = next(iter(labels.items()))
         return self._palettes[name].get(row[label], OTHER)
 
     def _words(self, row: dict[str, Any]) -> list[str]:
         found = []
         for name, spec in self._models.items():
-            names, prefix = self._columns[name], f"{name}: " if len(self._models) > 1 else ""
-            if names.label is not None and names.confidence is not None:
-                found.append(f"{prefix}{row[names.label]} {page.percent(row[names.confidence])}")
-            elif spec.kind == "dimensional":
+            names, prefix = self._columns[name], f"{name}: " if len(self._columns) > 1 else ""
+            if names.top is not None:
+                label, confidence = (row[column] for column in names.top)
+                found.append(f"{prefix}{label} {page.percent(confidence)}")
+            else:
                 pairs = list(zip(spec.names, names.values, strict=True))[:MAX_TARGETS]
                 # pillow's own font has no minus sign
                 found += [f"{prefix}{t} {page.number(row[c]).replace('−', '-')}" for t, c in pairs]
@@ -177,9 +156,14 @@ class Painter:
         return (x0 - wide, top) if x0 >= wide else (left, top)
 
 
+def said_of_faces(run: Run) -> dict[str, LabelSpec]:
+    """The models whose values are drawn on faces."""
+    return {n: s for n, s in run.models.items() if s.kind != "traits"}
+
+
 def caption_of(run: Run) -> str:
     """What a viewer who has the video alone must know."""
-    said = {n: s for n, s in run.models.items() if s.kind != "traits"}
+    said = said_of_faces(run)
     if not said:
         return "faces followed by mien"
     drawn = [n for n in said if n in run.drawn]
@@ -203,39 +187,35 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]
     return lines
 
 
-def annotate(run: Run, boxes: BoxLog, out: Path, progress: Progress | None = None) -> None:
-    """Writes ``annotated.mp4``, without sound, under its name only when complete.
+def annotate(run: Run, boxes: IO[bytes], out: Path, progress: Progress | None = None) -> None:
+    """Writes ``annotated.mp4``, without sound.
 
     Args:
-        boxes: what the first pass noted.
+        boxes: what the first pass noted, by `noting`.
         out: folder with the timeline.
         progress: called with the number of frames read in both passes.
 
     Raises:
         UserError: the video can no longer be read.
     """
-    part, rows = out / "annotated.part", NearestRows(out / "timeline.parquet", run.config.rows_s)
+    rows = NearestRows(pq.read_table(out / "timeline.parquet"), run.config.rows_s)
     painter = Painter(run, (run.video.width, run.video.height))
     try:
-        _write(part, painter, _painted(run, painter, boxes, rows, progress), run)
-        part.replace(out / "annotated.mp4")
+        _write(out / "annotated.mp4", painter, _painted(run, painter, boxes, rows, progress), run)
     except VideoError as error:
         raise UserError(f"{run.video.path} could be read once, but not again for annotated.mp4: {error}") from None
-    finally:
-        rows.close()
-        part.unlink(missing_ok=True)
 
 
 def _painted(
-    run: Run, painter: Painter, boxes: BoxLog, rows: NearestRows, progress: Progress | None
+    run: Run, painter: Painter, boxes: IO[bytes], rows: NearestRows, progress: Progress | None
 ) -> Iterator[tuple[float, Image.Image]]:
     """(time_s, picture) of every frame."""
-    noted = boxes.by_frame()
-    upcoming = next(noted, None)
+    frames = noted(boxes)
+    upcoming = next(frames, None)
     for count, frame in enumerate(read_frames(run.video.path), 1):
         found: list[Box] = []
         if upcoming is not None and upcoming[0] == frame.index:
-            found, upcoming = upcoming[1], next(noted, None)
+            found, upcoming = upcoming[1], next(frames, None)
         yield frame.time_s, painter.paint(frame.image, found, rows.at(frame.time_s))
         if progress is not None:
             progress(run.num_frames + count)

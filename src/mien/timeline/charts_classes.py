@@ -88,7 +88,7 @@ def _chart(run: Run, track: TrackSummary, model: str, series: Series, palette: d
 def _peaks(track: TrackSummary, model: str) -> list[tuple[str, Peak]]:
     """Moments at which a class was more probable than the others and clearly above chance, in order of time."""
     least = CLEAR / len(track.specs[model].names)
-    best = [(n, p) for n, p in track.top_peaks(model, 10_000) if p.top and p.value >= least][:MAX_PEAKS]
+    best = [(n, p) for n, p in track.top_peaks(model) if p.top and p.value >= least][:MAX_PEAKS]
     return sorted(best, key=lambda pair: pair[1].time_s)
 
 

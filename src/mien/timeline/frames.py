@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +43,7 @@ class CropStream(Iterator[list[FaceSample]]):
         self._faces = stream_faces(path, PrepareConfig(contract, boxes=boxes))
         self._store, self._progress = contract.store, progress
         self.num_frames = 0
-        first = [faces for faces in [next(self._faces, None)] if faces is not None]
-        self._rest = chain(first, self._faces)
+        self._rest = chain(list(islice(self._faces, 1)), self._faces)
 
     @property
     def problem(self) -> str:

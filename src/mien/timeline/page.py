@@ -27,7 +27,7 @@ def number(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", numbers: Sequence[int] = ()) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
     """A table whose first column names the row; cells are HTML already. `numbers` are the columns set flush right."""
 
     def side(k: int) -> str:
@@ -41,8 +41,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
         + "</tr>"
         for r in rows
     )
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll" tabindex="0"><table>{title}<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def bar(value: float, color: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mien import __version__
 from mien.config import to_json
-from mien.data.labels import PERSONALITY_NOTE
+from mien.timeline.kinds import kinds_of
 from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import Peak, TrackSummary, by_length
 
@@ -23,37 +23,26 @@ IT_IS_NOT_FEELING = (
     "They do not say what a person feels, thinks or intends: the same face can go with many feelings, and the same feeling with "
     "many faces."
 )
-WHAT_IT_DESCRIBES = {
-    "categorical": "The numbers describe the apparent expression of a face in a video, as annotators would name it from outside.",
-    "dimensional": "The values describe the apparent affect of a face in a video, as annotators would rate it from outside.",
-    "traits": "The values describe an impression that strangers might have of a face in a video.",
-}
-WHAT_A_NUMBER_IS = {
-    "categorical": "A probability is how sure the model is, not how often it is right, unless it was calibrated on material like "
-    "yours.",
-    "dimensional": "A value says nothing about how sure the model is, and small differences mean nothing.",
-    "traits": f"A value says nothing about how sure the model is. It must be kept in mind that {PERSONALITY_NOTE}.",
-}
 
 
 def what_it_is_not(run: Run) -> list[str]:
     """What every reader of the numbers must know about them."""
-    kinds = [kind for kind in WHAT_IT_DESCRIBES if kind in {s.kind for s in run.models.values()}]
+    kinds = kinds_of(run.models.values())
     return [
-        " ".join([*(WHAT_IT_DESCRIBES[k] for k in kinds), IT_IS_NOT_FEELING]),
+        " ".join([*(k.numbers for k in kinds), IT_IS_NOT_FEELING]),
         "They are not made for decisions about people. Use them to describe material, to find moments worth looking at, and "
         "to do research with people who agreed to it. Tell people when a machine reads their faces.",
         "Models of this kind fail differently for different people, cultures, ages, cameras, light, head turns and coverings. "
-        + " ".join(WHAT_A_NUMBER_IS[k] for k in kinds),
+        + " ".join(k.number for k in kinds),
         "Track numbers follow a face within one video. They are not identities, and nothing here recognises a person.",
     ]
 
 
 def write_record(run: Run, out: Path) -> dict[str, Any]:
     """Writes ``predictions.json``; returns what it holds."""
-    record = record_of(run)
-    (out / "predictions.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return record
+    text = json.dumps(record_of(run), indent=1, ensure_ascii=False)
+    (out / "predictions.json").write_text(text + "\n", encoding="utf-8")
+    return json.loads(text)
 
 
 def record_of(run: Run) -> dict[str, Any]:
@@ -131,7 +120,7 @@ def _track_facts(track: TrackSummary) -> dict[str, Any]:
 def _scores(track: TrackSummary, model: str) -> dict[str, Any]:
     spec = track.specs[model]
     mean = {k: round(v, 6) for k, v in track.mean(model).items()}
-    if spec.kind == "categorical":
+    if spec.classes:
         return {"mean": mean, "peaks": _moments(spec.names, track.peaks[model], "probability")}
     highest, lowest = (_moments(spec.names, found[model], "value") for found in (track.peaks, track.lows))
     return {"mean": mean, "highest": highest, "lowest": lowest}

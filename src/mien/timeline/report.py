@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from plotly.offline import get_plotlyjs
 
 from mien import __version__
-from mien.data.labels import PERSONALITY_NOTE, LabelSpec
+from mien.data.labels import PERSONALITY_NOTE
 from mien.timeline import charts_classes, charts_dimensions, charts_traits, page
 from mien.timeline.charts import Drawing
+from mien.timeline.kinds import KINDS, span_of, subject_of
 from mien.timeline.record import what_it_is_not
 from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import MAX_PEOPLE, TrackSummary, by_length
@@ -31,22 +32,13 @@ DRAW: dict[str, Callable[[Run, TrackSummary, str, pa.Table, str], Drawing]] = {
 
 
 def write_report(run: Run, record: Mapping[str, Any], out: Path) -> None:
-    """Reads ``timeline.parquet`` of `out` back and writes ``report.html`` beside it."""
-    (out / "report.html").write_text(report_of(run, record, out), encoding="utf-8")
-
-
-def report_of(run: Run, record: Mapping[str, Any], out: Path) -> str:
-    """The page.
-
-    Args:
-        record: what ``predictions.json`` holds.
-        out: folder with the timeline.
-    """
+    """Reads ``timeline.parquet`` and writes ``report.html`` beside it; `record` is what ``predictions.json`` holds."""
+    subject = subject_of(run.models.values())
     charts, people = _people(run, out)
     scripts = f"<script>{get_plotlyjs()}</script>\n<script>{_part('js')}</script>" if charts else ""
     parts = {
-        "title": escape(f"{run.video.path.name}: {run.subject}"),
-        "subject": escape(run.subject),
+        "title": escape(f"{run.video.path.name}: {subject}"),
+        "subject": escape(subject),
         "css": _part("css"),
         "heading": escape(run.video.path.name),
         "lede": escape(_lede(run)),
@@ -64,7 +56,8 @@ def report_of(run: Run, record: Mapping[str, Any], out: Path) -> str:
         "data": json.dumps(charts, allow_nan=False).replace("<", "\\u003c"),
         "scripts": scripts,
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m.group(1)], _part("html"))
+    page_text = re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m.group(1)], _part("html"))
+    (out / "report.html").write_text(page_text, encoding="utf-8")
 
 
 def _part(suffix: str) -> str:
@@ -101,7 +94,7 @@ def _people(run: Run, out: Path) -> tuple[list[dict[str, Any]], str]:
     if not run.num_rows:
         return (
             [],
-            f'<section class="person"><h2>Nothing to show</h2><p>{escape(run.why_no_rows().capitalize())}.</p></section>',
+            f'<section class="person"><h2>Nothing to show</h2><p>{escape(run.why_no_rows.capitalize())}.</p></section>',
         )
     charts: list[dict[str, Any]] = []
     people = by_length(run.tracks.values())
@@ -159,19 +152,13 @@ def _what_it_is(run: Run, name: str) -> str:
     )
     if name in run.delays:
         seen = f"all frames of a track from its first one on, {every}"
+    span = span_of(s, ", each from ")
+    gives = KINDS[s.kind].model.format(count=len(s.names), names=", ".join(s.names), span=span)
     return (
         f"{name} looks at {seen}, "
-        f"of one face at {clip.size} pixels, and {_what_it_says(s)}. "
+        f"of one face at {clip.size} pixels, and {gives}. "
         f"It can answer nothing else. Trained on {faces[s.training_data]}, cropped as {s.contract.describe()}{sure}."
     )
-
-
-def _what_it_says(spec: LabelSpec) -> str:
-    if spec.kind == "categorical":
-        return f"divides its belief among {len(spec.names)} classes: {', '.join(spec.names)}"
-    span = f", each from {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
-    of = "impressions of personality" if spec.kind == "traits" else "apparent affect"
-    return f"gives numbers for {of}: {', '.join(spec.names)}{span}"
 
 
 def _provenance(run: Run, record: Mapping[str, Any]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
 from mien.contract import CropContract
 from mien.data.labels import LabelSpec
@@ -15,29 +13,6 @@ from mien.timeline.table import Column
 from mien.timeline.tracks import TrackSummary
 
 DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean nothing yet"
-
-
-def subject_of(specs: Iterable[LabelSpec]) -> str:
-    """apparent expression, affect and personality, as far as the models go"""
-    words = {"categorical": "expression", "dimensional": "affect", "traits": "personality"}
-    kinds = {s.kind for s in specs}
-    *rest, last = [text for kind, text in words.items() if kind in kinds]
-    return f"apparent {', '.join(rest)} and {last}" if rest else f"apparent {last}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one video. `status` is that of a manifest row."""
-
-    video: Path
-    out: Path
-    status: Literal["ok", "no_face", "unreadable", "empty"]
-    reason: str = ""
-    num_tracks: int = 0
-    num_rows: int = 0
-    num_frames: int = 0
-    wall_s: float = 0.0
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -70,10 +45,8 @@ class Run:
         return [n for n, s in self.models.items() if s.training_data == "drawn"]
 
     @property
-    def subject(self) -> str:
-        """What the numbers are about, in words."""
-        return subject_of(self.models.values())
-
     def why_no_rows(self) -> str:
-        """The reason for an empty timeline."""
+        """The reason for an empty timeline; "" of one that has rows."""
+        if self.num_rows:
+            return ""
         return f"no face found in {self.num_frames} frames" if self.num_frames else "no frames"

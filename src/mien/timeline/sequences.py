@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,20 +18,10 @@ from mien.data.labels import LabelSpec
 from mien.errors import require
 from mien.faces.faces import FaceSample
 from mien.tasks.sequence import CHUNK, SequenceStream, SequenceTask, reach_of
-from mien.timeline.windows import MAX_GAP_S, WindowShape
+from mien.timeline.windows import MAX_GAP_S, Moment, WindowShape
 
 _EPS = 1e-6
 KEPT_VALUES = 4096  # a line forgets values so many frames before the last one asked for
-
-
-class Asked(Protocol):
-    """Part of `windows.Moment`."""
-
-    @property
-    def time_s(self) -> float: ...
-
-    @property
-    def track(self) -> int: ...
 
 
 def as_sequence(name: str, model: object) -> SequenceTask | None:
@@ -129,7 +118,7 @@ class SequenceRunner:
                 lines.append(Line(self.model.stream(CHUNK), self.model.spec.clip.period_s, face.time_s, face))
 
     @torch.inference_mode()
-    def __call__(self, moments: Sequence[Asked]) -> np.ndarray:
+    def __call__(self, moments: Sequence[Moment]) -> np.ndarray:
         """[n, K] values of moments that come in order of time within each track."""
         return np.stack([self._line(m).at(m.time_s) for m in moments])
 
@@ -142,7 +131,7 @@ class SequenceRunner:
             else:
                 del self._lines[track]
 
-    def _line(self, moment: Asked) -> Line:
+    def _line(self, moment: Moment) -> Line:
         """The stretch that a row lies in; those before it are no longer needed."""
         lines = self._lines[moment.track]
         while len(lines) > 1 and moment.time_s >= lines[1].start_s - _EPS:

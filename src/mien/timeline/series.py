@@ -62,6 +62,4 @@ def _with_edges(
 
 def strongest(means: Sequence[float], limit: int) -> list[int]:
     """Positions of the `limit` largest means, in their original order."""
-    if len(means) <= limit:
-        return list(range(len(means)))
     return sorted(sorted(range(len(means)), key=lambda k: -means[k])[:limit])

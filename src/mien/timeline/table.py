@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mien.data.labels import LabelSpec
 from mien.errors import UserError
+from mien.timeline.kinds import KINDS, span_of
 from mien.timeline.windows import Moment
 
 # Thresholds of the quality column. Assumptions, chosen by looking at real clips; they only flag rows, nothing is left out.
@@ -47,23 +48,22 @@ class ModelColumns:
 
     values: tuple[str, ...]
     """Probability of each class, or value of each target."""
-    label: str | None
-    """None, like `confidence`, for a model without classes."""
-    confidence: str | None
+    top: tuple[str, str] | None
+    """The most probable class and its probability; None for a model without classes."""
     seen: str
 
 
 def model_columns(specs: Mapping[str, LabelSpec]) -> dict[str, ModelColumns]:
     """Prefixed ``<model>_`` where there are several models, or where a target is called like a column of every timeline."""
-    clash = any(n in (*FIXED, "seen") for s in specs.values() if s.kind != "categorical" for n in s.names)
+    clash = any(n in (*FIXED, "seen") for s in specs.values() if not s.classes for n in s.names)
     return {n: _named(s, f"{n}_" if len(specs) > 1 or clash else "") for n, s in specs.items()}
 
 
 def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
-    if spec.kind == "categorical":
+    if spec.classes:
         probabilities = tuple(f"{prefix}p_{label}" for label in spec.names)
-        return ModelColumns(probabilities, f"{prefix}label", f"{prefix}confidence", f"{prefix}seen")
-    return ModelColumns(tuple(prefix + name for name in spec.names), None, None, f"{prefix}seen")
+        return ModelColumns(probabilities, (f"{prefix}label", f"{prefix}confidence"), f"{prefix}seen")
+    return ModelColumns(tuple(prefix + name for name in spec.names), None, f"{prefix}seen")
 
 
 def columns(
@@ -101,14 +101,15 @@ def columns(
 
 def _of_model(name: str, spec: LabelSpec, names: ModelColumns, smooth_s: float, delay_s: float | None) -> list[Column]:
     average = f" Mean of the rows within {smooth_s / 2:g} s of time_s." if smooth_s else ""
-    bounds = (0.0, 1.0) if spec.kind == "categorical" else spec.range
+    bounds = (0.0, 1.0) if spec.classes else spec.range
     found = [
         Column(column, "number", meaning_of(spec, name, label, delay_s) + average, 6, bounds)
         for column, label in zip(names.values, spec.names, strict=True)
     ]
-    if names.label is not None and names.confidence is not None:
-        found.append(Column(names.label, "text", f"The class to which {name} gives the highest probability."))
-        found.append(Column(names.confidence, "number", "That highest probability.", range=(0.0, 1.0)))
+    if names.top is not None:
+        label, confidence = names.top
+        found.append(Column(label, "text", f"The class to which {name} gives the highest probability."))
+        found.append(Column(confidence, "number", "That highest probability.", range=(0.0, 1.0)))
     return [*found, Column(names.seen, "number", _SEEN if delay_s is None else _SEEN_AROUND, 2, (0.0, 1.0))]
 
 
@@ -120,18 +121,8 @@ def meaning_of(spec: LabelSpec, model: str, name: str, delay_s: float | None = N
     if delay_s is not None:
         when = f"{abs(delay_s):g} s {'after' if delay_s > 0 else 'before'} time_s" if delay_s else "at time_s"
         window = f"{when}, from everything that it has seen of the track until time_s"
-    if spec.kind == "categorical":
-        return (
-            f"Probability, 0 to 1, that {model} gives to the apparent {spec.column} “{name}” {window}; "
-            "all classes add to 1. Not calibrated unless the model's card says so."
-        )
-    span = f", {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
-    if spec.kind == "traits":
-        return (
-            f"Apparent {name}{span}: the impression that {model} expects strangers to have of this face {window}; "
-            "not what the person is."
-        )
-    return f"Apparent {name}{span}: what {model} expects annotators to rate {window}, in the units of its training targets."
+    span = span_of(spec, ", ")
+    return KINDS[spec.kind].column.format(model=model, name=name, target=spec.column, span=span, window=window)
 
 
 _SEEN = (
@@ -182,16 +173,19 @@ def quality_of(moment: Moment) -> str:
     return "+".join(k for k, on in flags.items() if on) or "ok"
 
 
+def schema_of(table: Sequence[Column]) -> pa.Schema:
+    """Of ``timeline.parquet``; each field says what it means."""
+    types = {"number": pa.float64(), "integer": pa.int32(), "text": pa.string()}
+    return pa.schema([pa.field(c.name, types[c.kind], metadata={"meaning": c.meaning}) for c in table])
+
+
 class TimelineWriter:
     """``timeline.csv``, row by row, and ``timeline.parquet``, complete when the writer is closed."""
 
     def __init__(self, out: Path, table: Sequence[Column]):
         self.columns = list(table)
         self.num_rows = 0
-        types = {"number": pa.float64(), "integer": pa.int32(), "text": pa.string()}
-        self._schema = pa.schema(
-            [pa.field(c.name, types[c.kind], metadata={"meaning": c.meaning}) for c in self.columns]
-        )
+        self._schema = schema_of(table)
         self._file = open(out / "timeline.csv", "w", newline="", encoding="utf-8")  # noqa: SIM115  # closed by __exit__
         self._csv = csv.writer(self._file, lineterminator="\n")
         self._csv.writerow([c.name for c in self.columns])

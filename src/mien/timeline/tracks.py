@@ -63,13 +63,12 @@ class TrackSummary:
 
     def __post_init__(self) -> None:
         self._forget_extremes()
-        for model, spec in self.specs.items():
-            self.sums[model] = np.zeros(len(spec.names))
+        self.sums = {model: np.zeros(len(spec.names)) for model, spec in self.specs.items()}
 
     def _forget_extremes(self) -> None:
         for model, spec in self.specs.items():
             self.peaks[model] = [[] for _ in spec.names]
-            self.lows[model] = [[] for _ in spec.names if spec.kind != "categorical"]
+            self.lows[model] = [[] for _ in spec.names if not spec.classes]
 
     def add(self, moment: Moment, row: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
         """One more row of this track."""
@@ -91,9 +90,9 @@ class TrackSummary:
             self.sums[model] += values
             if edge and self.inner:
                 continue
-            leads = values >= values.max() if self.specs[model].kind == "categorical" else np.ones(len(values), bool)
-            for peaks, value, top in zip(self.peaks[model], values, leads, strict=True):
-                _note(peaks, moment, float(value), 1, bool(top))
+            most = values.max()
+            for peaks, value in zip(self.peaks[model], values, strict=True):
+                _note(peaks, moment, float(value), 1, top=bool(value >= most))
             for lows, value in zip(self.lows[model], values, strict=False):
                 _note(lows, moment, float(value), -1)
 
@@ -104,8 +103,8 @@ class TrackSummary:
     def mean_quality(self) -> dict[str, float]:
         return {k: total / count for k, (total, count) in self.quality.items()}
 
-    def top_peaks(self, model: str, limit: int) -> list[tuple[str, Peak]]:
-        """The best moment of each class, best first; then, as far as `limit` goes, the second-best moments."""
+    def top_peaks(self, model: str) -> list[tuple[str, Peak]]:
+        """The best moment of each class, best first; then the second-best moments."""
         named = [
             [
                 (label, peaks[k])
@@ -114,8 +113,7 @@ class TrackSummary:
             ]
             for k in range(PEAKS_PER_NAME)
         ]
-        ranked = [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].value)]
-        return ranked[:limit]
+        return [pair for rank in named for pair in sorted(rank, key=lambda p: -p[1].value)]
 
 
 def by_length(tracks: Iterable[TrackSummary]) -> list[TrackSummary]:

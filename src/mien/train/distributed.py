@@ -105,7 +105,7 @@ def world(device: str = "auto") -> Iterator[World]:
 
 def distribute(learner: nn.Module, world: World) -> nn.Module:
     """The learner, wrapped for gradient averaging where there are several processes. On GPUs BatchNorm counts the batch of all
-    (official.md 8.2); torch's works on no other device."""
+    (decisions: synchronised-batchnorm); torch's works on no other device."""
     if world.size == 1:
         return learner
     if world.device.type != "cuda":

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TRUST = 1e-3  # official.md 9.5
+TRUST = 1e-3  # (decisions: byol-settings)
 
 
 class LARS(torch.optim.Optimizer):

@@ -49,7 +49,7 @@ class OptimConfig:
 
 
 def layer_scales(learner: Any, layer_decay: float | None) -> dict[str, float]:
-    """Learning-rate factor of each parameter: ``decay^(L + 1 - layer)``, 1 outside the encoder (official.md 4.1)."""
+    """Learning-rate factor of each parameter: ``decay^(L + 1 - layer)``, 1 outside the encoder (decisions: layer-decay)."""
     if layer_decay is None:
         return {name: 1.0 for name, _ in learner.named_parameters()}
     encoder, scales = learner.encoder, {}
@@ -63,7 +63,7 @@ def layer_scales(learner: Any, layer_decay: float | None) -> dict[str, float]:
 
 def build_optimizer(learner: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
     """One group per (learning-rate factor, decayed or not, scheduled or not). Not decayed are 1-D tensors and what the
-    learner names in `undecayed` (official.md 4.1); what it names in `constant_lr` keeps the peak rate (SimSiam's predictor).
+    learner names in `undecayed` (decisions: weight-decay); what it names in `constant_lr` keeps the peak rate (SimSiam's).
     """
     scales = layer_scales(learner, config.layer_decay)
     undecayed: frozenset[str] = getattr(learner, "undecayed", frozenset())

@@ -8,7 +8,7 @@ import math
 def warmup_cosine(step: int, total: int, warmup: int, peak: float, final: float, begin: float = 0.0) -> float:
     """Linear from `begin` times `peak` to `peak` over `warmup` steps (both ends included), then half a cosine to `final`.
 
-    Steps count from 0; the published code's rule (official.md 4.1).
+    Steps count from 0; the published code's rule (decisions: learning-rate-schedule).
     """
     if step < warmup:
         return peak * (begin + (1 - begin) * step / max(1, warmup - 1))

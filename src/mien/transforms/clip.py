@@ -14,10 +14,10 @@ from mien.transforms import erase, geometry, randaugment
 from mien.transforms.photometric import to_grey
 from mien.transforms.randaugment import RandAugment
 
-# ImageNet statistics: what the published SVFAP and MAE-DFER weights were trained with (official.md 4.2).
+# ImageNet statistics: what the published SVFAP and MAE-DFER weights were trained with (decisions: input-statistics).
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Of grey faces: what the lip-reading models were trained with (official.md 9.2).
+# Of grey faces: what the lip-reading models were trained with (decisions: input-statistics).
 GREY_MEAN = (0.421,)
 GREY_STD = (0.165,)
 # Of models that do not say how far apart the frames of their training were.
@@ -55,7 +55,7 @@ class ClipAugment:
 
 @dataclass(frozen=True)
 class Augment(ClipAugment):
-    """Resize -> RandAugment -> [0, 1] -> normalise -> crop -> flip -> erase, in this order (official.md 4.2).
+    """Resize -> RandAugment -> [0, 1] -> normalise -> crop -> flip -> erase, in this order (decisions: augmentation).
 
     The defaults are the plain evaluation transform. `draw` runs in the loader, `apply` on the training device after
     collation, on clips that lie there as uint8; whatever is off costs nothing.

@@ -40,8 +40,8 @@ LARGEST = {"rotate": 180.0, "translate": 1.0, "brightness": 1.0, "contrast": 1.0
 
 @dataclass(frozen=True)
 class Look:
-    """The distribution one view is drawn from. Probabilities and strengths are BYOL's first view (official.md 9.5); what is meant
-    for small faces is ours and says so."""
+    """The distribution one view is drawn from. Probabilities and strengths are BYOL's first view; what is meant for small faces
+    is ours and says so (decisions: contrastive-views)."""
 
     size: int = 0
     """Side of the view in pixels; 0 for that of the clip."""

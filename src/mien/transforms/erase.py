@@ -1,4 +1,4 @@
-"""Random erasing: one box per clip filled with noise that is fresh for every frame (official.md 4.2)."""
+"""Random erasing: one box per clip filled with noise that is fresh for every frame (decisions: random-erasing)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixup and CutMix over a batch (official.md 4.2): one lambda per batch, the partner is the batch in reverse order."""
+"""Mixup and CutMix over a batch (decisions: mixing): one lambda per batch, the partner is the batch in reverse order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RandAugment over clips: a few random operations, the same for every frame of a clip (official.md 4.2)."""
+"""RandAugment over clips: a few random operations, the same for every frame of a clip (decisions: randaugment)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Random local warping: moves parts of a face as its muscles would, so that the expression changes and the person stays.
 
-ContraWarping's idea; its paper pins neither control points nor falloff nor sizes (official.md 8.1), so all of these are ours:
+ContraWarping's idea; its paper pins neither control points nor falloff nor sizes, so these are ours (decisions: contrawarping):
 
 - A *move* shifts a few control points of a canonical face: the ends of a brow, a lid, a corner of the mouth. Moves of paired
   muscles exist once per side. The points lie on the five-point template that `mien prepare --crop face` aligns faces to, so no

@@ -55,9 +55,10 @@ def work(options: Cross, experiment: Experiment) -> Path:
         UserError: what `finetune` and `evaluate` would refuse, before anything is trained.
     """
     from mien.data.shards import Shards
-    from mien.scoring.cross import check_names, part_of, write_matrix
+    from mien.scoring.cross import check_names, part_of
     from mien.scoring.folds import score_once
     from mien.scoring.label_map import read_tables
+    from mien.scoring.render import matrix
     from mien.train.distributed import is_main, pick_device
     from mien.train.run import run
 
@@ -77,7 +78,9 @@ def work(options: Cross, experiment: Experiment) -> Path:
         for b, (scoring, table) in zip(targets, plans[a.name], strict=True) if is_main() else ():
             results.append(options.out / a.name / f"on-{b.name}")
             score_once(model, b.shards, results[-1], scoring, pick_device(options.device), table)
-    return write_matrix(results, options.out) if results else options.out / "matrix.md"
+    if results:
+        matrix(results).write(options.out, "matrix", ("markdown", "csv"))
+    return options.out / "matrix.md"
 
 
 def plans_of(

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.recipes.doctor import Finding
 
 
@@ -18,7 +16,7 @@ class Doctor:
     """Print versions, devices, codecs, detectors, what is missing and how to get it. Exit code 1 when something is missing."""
 
 
-def work(options: Doctor, lines: Console) -> list[Finding]:
+def work(options: Doctor) -> list[Finding]:
     from mien.recipes.doctor import guarded
 
     return guarded()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -15,10 +17,8 @@ from mien.verbs.command import command, function
 from mien.verbs.main import STARTED_S
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.models import Model
-    from mien.timeline import Outcome
+    from mien.timeline import Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,38 +35,44 @@ class Predict:
         "how it runs": ("--device", "--batch-size"),
     }
 
-    videos: Annotated[tuple[Path, ...], Arg(positional=True, metavar="VIDEO")]
+    videos: Annotated[Path | tuple[Path, ...], Arg(positional=True, metavar="VIDEO")]
     """Video files, folders of them, or folders of the images of one video each."""
-    model: Annotated[tuple[Model | str, ...], Arg(metavar="[NAME=]MODEL", append=True)]
+    model: Annotated[dict[str, Model | str] | tuple[Model | str, ...], Arg(metavar="[NAME=]MODEL", append=True)]
     """Model folder, run folder or hub id; again for several models, which share one detection pass. NAME= prefixes its
     columns."""
-    out: Annotated[Path, Arg(metavar="DIR")]
+    out: Annotated[Path | None, Arg(metavar="DIR", required=True)] = None
     """Folder to write to."""
     settings: Annotated[PredictConfig, FLAT] = PredictConfig()
 
 
-def work(options: Predict, lines: Console) -> list[Outcome]:
+def work(options: Predict) -> Timeline | list[Timeline]:
+    """Without `out` the files lie in a temporary folder that goes with the timeline; `Timeline.save` keeps them.
+
+    Returns:
+        The timeline of one video. Of a list of videos, or of a folder of them, a list in their order.
+
+    Raises:
+        UserError: the video cannot be read. Among several, such a one has no rows, and its `status` and `reason` say why.
+    """
     from mien.models import load
 
-    require(bool(options.videos), "received no video; give at least one file")
-    folders = {name: load(place) for name, place in named(options.model).items()}
-    videos = places(options.videos, options.out)
-    return [predict_one(video, out, folders, options.settings, lines) for video, out in videos.items()]
+    videos = videos_of(options.videos)
+    models = {name: load(place) for name, place in named(options.model).items()}
+    found = [predict_one(v, out, models, options.settings) for v, out in places(videos, options.out)]
+    if videos != [options.videos]:
+        return found
+    (line,) = found
+    require(line.status in ("ok", "no_face"), f"{line.video}: {line.reason} (nothing written)")
+    return line
 
 
-def named(models: tuple[Model | str, ...]) -> dict[str, Model | str]:
+def named(models: Mapping[str, Model | str] | tuple[Model | str, ...]) -> dict[str, Model | str]:
     """``NAME=PLACE``, ``PLACE`` or a model by name, which comes from the folder (that of the run for ``RUN/model``).
 
     Raises:
         UserError: two models of one name, or a name that cannot start a column.
     """
-    import re
-
-    pairs: list[tuple[str, Model | str]] = []
-    for given in models:
-        name, equals, place = given.partition("=") if isinstance(given, str) else ("", "", "")
-        folder = Path(given) if isinstance(given, str) else given.path
-        pairs.append((name, place) if equals else (name_of(folder), given))
+    pairs = list(models.items()) if isinstance(models, Mapping) else [name_and_place(given) for given in models]
     for name, place in pairs:
         if not re.fullmatch(r"[\w.-]+", name):
             raise UserError(f"--model: {name!r} cannot name columns; give NAME={place} with letters, digits, _ . or -")
@@ -75,9 +81,23 @@ def named(models: tuple[Model | str, ...]) -> dict[str, Model | str]:
     return dict(pairs)
 
 
+def name_and_place(given: Model | str) -> tuple[str, Model | str]:
+    if not isinstance(given, str):
+        return name_of(given.path), given
+    name, equals, place = given.partition("=")
+    return (name, place) if equals else (name_of(Path(given)), given)
+
+
 def name_of(place: Path) -> str:
     place = place.resolve() if place.exists() else place
     return place.parent.name if place.name == "model" else place.name
+
+
+def videos_of(given: Path | tuple[Path, ...]) -> list[Path]:
+    """Each video once. Raises UserError where there is none."""
+    places = given if isinstance(given, tuple) else (given,)
+    require(bool(places), "received no video; give at least one file")
+    return list(dict.fromkeys(video for place in places for video in within(place)))
 
 
 def within(given: Path) -> list[Path]:
@@ -98,22 +118,23 @@ def within(given: Path) -> list[Path]:
     return videos or [given]
 
 
-def places(videos: tuple[Path, ...], out: Path) -> dict[Path, Path]:
-    """The folder of each video: `out` itself for one; its stem, numbered where stems repeat, for several."""
-    videos = tuple(dict.fromkeys(v for given in videos for v in within(given)))
-    if len(videos) == 1:
-        return {videos[0]: out}
-    found: dict[Path, Path] = {}
+def places(videos: list[Path], out: Path | None) -> list[tuple[Path, Path | None]]:
+    """Each video with its folder: `out` itself for one; its stem, numbered where stems repeat, for several."""
+    if out is None or len(videos) == 1:
+        return [(video, out) for video in videos]
+    found: list[Path] = []
     for video in videos:
         folder, n = out / video.stem, 1
-        while folder in found.values():
+        while folder in found:
             n += 1
             folder = out / f"{video.stem}-{n}"
-        found[video] = folder
-    return found
+        found.append(folder)
+    return list(zip(videos, found, strict=True))
 
 
-def predict_one(video: Path, out: Path, folders: dict[str, Model], config: PredictConfig, lines: Console) -> Outcome:
+def predict_one(
+    video: Path, out: Path | None, models: dict[str, Model], config: PredictConfig
+) -> Timeline:
     """One video with a progress bar: frames, frames per second, expected end."""
     from rich.progress import (
         BarColumn,
@@ -124,9 +145,10 @@ def predict_one(video: Path, out: Path, folders: dict[str, Model], config: Predi
         TimeRemainingColumn,
     )
 
+    from mien.console import console
     from mien.timeline import predict_video
 
-    models, hashes = {n: f.module for n, f in folders.items()}, {n: f.hash for n, f in folders.items()}
+    lines = console()
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")
     bar = Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),
@@ -138,7 +160,7 @@ def predict_one(video: Path, out: Path, folders: dict[str, Model], config: Predi
         def advance(frames: int) -> None:
             bar.update(task, completed=frames, fps=frames / max(bar.tasks[0].elapsed or 0.0, 1e-3))
 
-        return predict_video(video, models, out, config, hashes, advance)
+        return predict_video(video, models, out, config, advance)
 
 
 def frames_to_read(video: Path, config: PredictConfig) -> int | None:
@@ -153,40 +175,42 @@ def frames_to_read(video: Path, config: PredictConfig) -> int | None:
     return 2 * total if total and config.annotate else total
 
 
-def show_all(outcomes: list[Outcome], options: Predict) -> int:
-    show(outcomes)
+def show(found: Timeline | list[Timeline], options: Predict) -> int:
+    timelines = found if isinstance(found, list) else [found]
+    show_each(timelines)
     print(f"{time.monotonic() - STARTED_S:.1f} s in all, from the start of the program")
-    return 0 if any(o.status == "ok" for o in outcomes) else 2
+    return 0 if any(line.status == "ok" for line in timelines) else 2
 
 
-def show(outcomes: list[Outcome]) -> None:
+def show_each(timelines: list[Timeline]) -> None:
     """One line per video, then what the reader of the numbers must know."""
     from rich.text import Text
 
     from mien.console import console
 
     lines, errors = console(), console(errors=True)
-    for o in outcomes:
-        if o.status == "ok":
-            text = f"{o.num_tracks} track(s), {o.num_rows} rows, {o.num_frames} frames in {o.wall_s:.1f} s"
-            lines.print(f"{o.video}: {text} -> {o.out / 'report.html'}", soft_wrap=True)
+    for line in timelines:
+        if line.status == "ok":
+            made = line.record["provenance"]
+            text = f"{len(line.tracks)} track(s), {line.record['rows']} rows, {made['frames']} frames in {made['wall_s']:.1f} s"
+            lines.print(f"{line.video}: {text} -> {line.folder.path / 'report.html'}", soft_wrap=True)
         else:
-            where = f" (empty timeline in {o.out})" if o.status == "no_face" else " (nothing written)"
-            errors.print(f"mien predict: {o.video}: {o.reason}{where}", soft_wrap=True)
-    for warning, videos in by_warning(outcomes).items():
-        where = "" if len(videos) == len(outcomes) else f" ({', '.join(videos)})"
+            where = f"empty timeline in {line.folder.path}" if line.record else "nothing written"
+            errors.print(f"mien predict: {line.video}: {line.reason} ({where})", soft_wrap=True)
+    for warning, videos in by_warning(timelines).items():
+        where = "" if len(videos) == len(timelines) else f" ({', '.join(videos)})"
         lines.print(Text("note:", "bold yellow"), warning + where, soft_wrap=True)
 
 
-def by_warning(outcomes: list[Outcome]) -> dict[str, list[str]]:
+def by_warning(timelines: list[Timeline]) -> dict[str, list[str]]:
     """The videos that each warning is about, besides the reason of a failure, which has its own line."""
     found: dict[str, list[str]] = {}
-    for o in outcomes:
-        for warning in o.warnings:
-            if warning != o.reason:
-                found.setdefault(warning, []).append(o.video.name)
+    for line in timelines:
+        for warning in line.warnings:
+            if warning != line.reason:
+                found.setdefault(warning, []).append(line.video.name)
     return found
 
 
 predict = function(Predict, work)
-main = command(Predict, work, show_all)
+main = command(Predict, work, show)

@@ -10,8 +10,6 @@ from mien.options import Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.recipes.profile import Profile as Measured
 
 
@@ -32,14 +30,13 @@ class Profile:
     """Measure the forward pass of one clip."""
 
 
-def work(options: Profile, lines: Console) -> list[Measured]:
+def work(options: Profile) -> list[Measured]:
     from rich.progress import track
 
     from mien.console import console
     from mien.recipes.profile import chosen, profile
 
-    bar = console(errors=True, quiet=lines.quiet)
-    rows = track(chosen(options.rows), "profiling", console=bar, transient=True)
+    rows = track(chosen(options.rows), "profiling", console=console(errors=True), transient=True)
     return [profile(row, options.latency) for row in rows]
 
 

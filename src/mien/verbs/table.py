@@ -11,8 +11,6 @@ from mien.options import Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.scoring.render import Table as Rendered
 
 
@@ -34,12 +32,10 @@ class Table:
     """With cross: the metric of the cells; uar, or ccc of numbers, by default."""
 
 
-def work(options: Table, lines: Console) -> Rendered:
+def work(options: Table) -> Rendered:
     table = rendered(options)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        for ending, text in (("md", table.markdown()), ("csv", table.csv()), ("tex", table.latex())):
-            (options.out / f"table.{ending}").write_text(text)
+        table.write(options.out, "table")
     return table
 
 
@@ -59,7 +55,7 @@ def rendered(options: Table) -> Rendered:
 
 
 def show(found: Rendered, options: Table) -> None:
-    print({"markdown": found.markdown, "csv": found.csv, "latex": found.latex}[options.format](), end="")
+    print(getattr(found, options.format)(), end="")
 
 
 table = function(Table, work)
