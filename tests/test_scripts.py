@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -9,16 +10,21 @@ from pathlib import Path
 import pytest
 
 from mien.verbs.command import script
+from tests.test_docs import PAGES, ROOT
 from tests.test_options import Work
 
-ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(
     p for folder in ("experiments", "benchmarks") for p in (ROOT / folder).glob("*.py") if "__main__" in p.read_text()
 )
 
 
+COMMAND = re.compile(r"python ((?:experiments|benchmarks)/\w+\.py)([^`|\n]*)")
+CALLS = [call for place in (*PAGES, *SCRIPTS) for call in COMMAND.findall(place.read_text())]
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_every_script_says_what_it_can_be_told(path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+def test_every_script_has_the_options_that_it_is_called_with(path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """In the pages, and in what stands at its top."""
     monkeypatch.setattr(sys, "argv", [str(path), "--help"])
     monkeypatch.syspath_prepend(str(path.parent))
     with pytest.raises(SystemExit) as stop:
@@ -26,8 +32,10 @@ def test_every_script_says_what_it_can_be_told(path: Path, monkeypatch: pytest.M
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert said.startswith(f"usage: python {path}")
-    assert "\noptions\n" in said
-    assert f"python {path.parent.name}/{path.name}" in path.read_text()  # how it is called, at its top
+    calls = [words for name, words in CALLS if name == f"{path.parent.name}/{path.name}"]
+    assert calls
+    asked = {option for words in calls for option in re.findall(r"(?<!\S)\[?(--[a-z][\w.-]*)", words)}
+    assert asked <= set(re.findall(r"^  (--[\w.-]+)", said, re.MULTILINE))
 
 
 def test_a_script_gives_what_was_typed_to_its_work_and_leaves_with_its_code(monkeypatch: pytest.MonkeyPatch, capsys):
