@@ -8,7 +8,7 @@ The plain form has separate linear layers for queries, keys and values, attentio
 `Conv3d`, slices copied out and joined again, and out-of-place sums. It holds copies of our weights, and its logits are
 compared with ours before anything is timed. All of it, and a large matrix product whose rate is the limit, runs interleaved
 in one process: every ratio is between neighbours in time. The limit is the rate of that product; the work is counted by
-`mien.recipes.profile.count_flops` (a multiply-add is one), of a training step forward and backward.
+`mien.models.count.count_flops` (a multiply-add is one), of a training step forward and backward.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import lgi_former_base
 from mien.encoders.tpsbt import tpsbt_base
 from mien.encoders.vit import vit_base
+from mien.models.count import count_flops
 from mien.recipes import recipe
-from mien.recipes.profile import count_flops, profile, variants
 from mien.tasks.classify import Classifier, ClassifyConfig
 from mien.train.blocks import compile_blocks
 from mien.transforms.clip import ClipSpec
 from mien.verbs.allocator import keep_freed_memory
 from mien.verbs.command import script
+from mien.verbs.profile_rows import profile, variants
 
 Precision = Literal["fp32", "bf16"]
 Clock = Literal["wall", "processor"]
