@@ -224,7 +224,7 @@ class Finetune:
         evaluate(model, Shards(shards), run / "evaluation")
         table = pq.read_table(run / "evaluation" / "predictions.parquet").to_pydict()
         label, predicted, subject = (map(str, table[c]) for c in ("label", "predicted", "subject"))
-        return {"counts": counts_by_person(label, predicted, subject).tolist()}
+        return {"counts": counts_by_person(label, predicted, subject, model.spec.names).tolist()}
 
 
 Job = Pretrain | Probe | Finetune

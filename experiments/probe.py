@@ -12,15 +12,18 @@ PENALTIES = (0.001, 0.01, 0.1, 1.0)
 
 
 def probe(model: Any, shards: Any, frames: int) -> dict[str, Any]:
-    """Confusion counts by person of multinomial logistic regression on standardised mean features."""
+    """Confusion counts by person, from the mean features of `frames` frames of each clip."""
     rows = shards.manifest.ok()
-    labels, people = (np.array(rows.column(c)) for c in ("label", "subject"))
-    train = np.array(rows.column("split")) == "train"
-    test = np.array(rows.column("split")) == "test"
-    features = features_of(model, shards, rows, frames)
+    labels, people, split = (np.array(rows.column(c)) for c in ("label", "subject", "split"))
+    return recognised(features_of(model, shards, rows, frames), labels, people, split)
+
+
+def recognised(features: np.ndarray, labels: np.ndarray, people: np.ndarray, split: np.ndarray) -> dict[str, Any]:
+    """Confusion counts of the test people, by person, of multinomial logistic regression on standardised features."""
+    train, test = split == "train", split == "test"
     best = max(PENALTIES, key=lambda c: held_out_uar(features[train], labels[train], people[train], c))
     predicted = fitted(features[train], labels[train], best).predict(features[test])
-    return {"counts": counts_by_person(labels[test], predicted, people[test]).tolist(), "C": best}
+    return {"counts": counts_by_person(labels[test], predicted, people[test], labels).tolist(), "C": best}
 
 
 def fitted(features: np.ndarray, labels: np.ndarray, penalty: float) -> Any:
