@@ -27,7 +27,6 @@ PACKAGES = (
     "simplejpeg",
     "safetensors",
     "scikit-learn",
-    "tyro",
 )
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg1video", "vp6f", "gif", "mjpeg", "aac")
 

@@ -132,9 +132,7 @@ def places(videos: list[Path], out: Path | None) -> list[tuple[Path, Path | None
     return list(zip(videos, found, strict=True))
 
 
-def predict_one(
-    video: Path, out: Path | None, models: dict[str, Model], config: PredictConfig
-) -> Timeline:
+def predict_one(video: Path, out: Path | None, models: dict[str, Model], config: PredictConfig) -> Timeline:
     """One video with a progress bar: frames, frames per second, expected end."""
     from rich.progress import (
         BarColumn,
