@@ -33,5 +33,6 @@ benchmarks: .venv/ready
 	$(BIN)/python benchmarks/synth.py
 	$(BIN)/python benchmarks/encoders.py
 
+# What was trained stays: runs/ is the users'.
 clean:
-	rm -rf .venv runs/*/
+	rm -rf .venv runs/demo

@@ -42,7 +42,9 @@ class Benchmark:
     video: Path | None = None
     """A video to use instead; it is repeated until --minutes are full."""
     minutes: float = 10.0
+    """Length of the video."""
     threads: int = 2
+    """Of the processor."""
     width: int = 64
     """Of the front end; 64 is the published one."""
 

@@ -201,6 +201,7 @@ def test_python_takes_the_same_names():
         (("a",), {"like": "b", "size": "abc"}, "size='abc': give a whole number"),
         (("a",), {"like": "b", "size": True}, "size=True: give a whole number"),
         (("a",), {"like": "b", "edge": [5]}, r"edge=\[5\]: give 5, 68 or none"),
+        (("a",), {"like": "b", "grey": "yes"}, "grey='yes': give True or False"),
         (("a",), {"like": "b", "optim_betas": 0.5}, "optim_betas=0.5: give 2 numbers"),
         (("a",), {}, "like is missing: A picture to follow."),
         (("a", "b", "c"), {}, "received 3 values without a keyword; these may have none: out, like"),

@@ -18,11 +18,12 @@ from mien.data.shards import Shards
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.errors import UserError
 from mien.losses.composite import TERMS, CompositeLoss
+from mien.losses.ordinal import clusters
 from mien.models import Model, load
 from mien.options import from_keywords
 from mien.recipes.sequence import TABLE_III, TABLE_IV, sequence, sequence_recola, sequence_sewa
 from mien.scoring.evaluation import evaluate
-from mien.tasks.sequence import SequenceConfig, clusters
+from mien.tasks.sequence import SequenceConfig
 from mien.train.experiment import Experiment
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig

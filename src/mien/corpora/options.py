@@ -23,7 +23,7 @@ def from_texts(name: str, cls: type[T], pairs: Sequence[str]) -> T:
         UserError: no such option, or a value that it cannot take; the message lists what there is.
     """
     known = {leaf.keyword: leaf for leaf in leaves(cls)}
-    given: dict[tuple[str, ...], Any] = {}
+    given: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip().replace("-", "_")
@@ -31,10 +31,10 @@ def from_texts(name: str, cls: type[T], pairs: Sequence[str]) -> T:
             near = nearest(key, known)
             meant = f"; did you mean {near}?" if near else ""
             raise UserError(f"--corpus-options {pair}: {name} has {describe(cls)}{meant}")
-        if known[key].path in given:
+        if key in given:
             raise UserError(f"--corpus-options {pair}: {key} is given twice")
         try:
-            given[known[key].path] = from_words(known[key].hint, [text.strip()])
+            given[key] = from_words(known[key].hint, [text.strip()])
         except ValueError as error:
             raise UserError(f"--corpus-options {pair}: {error}") from None
     return build(cls, given)

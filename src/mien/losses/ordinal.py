@@ -5,9 +5,17 @@ A target of NaN is "not annotated" and takes no part.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mien.errors import UserError
+from mien.rng import generator
+
+MAX_CLUSTERED = 200_000  # values that k-means looks at: more change the fourth digit of a centroid and take minutes
 
 
 def bin_centres(bounds: tuple[float, float], num_bins: int) -> list[float]:
@@ -66,3 +74,23 @@ def _each(logits: Tensor, classes: Tensor) -> Tensor:
 
 def _mean(each: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+
+
+def clusters(values: np.ndarray, number: int, seed: int) -> tuple[float, ...]:
+    """Rising k-means centroids of the annotated values ``[n]``.
+
+    Raises:
+        UserError: fewer different values than clusters.
+    """
+    from sklearn.cluster import KMeans
+
+    known = values[np.isfinite(values)].astype(np.float64)
+    different = len(np.unique(known))
+    if different < number:
+        raise UserError(
+            f"{different} different values cannot make {number} clusters: give --num-bins {different} or fewer"
+        )
+    known = generator("k-means", seed).permutation(known)[:MAX_CLUSTERED]
+    means: Any = KMeans(number, random_state=seed)  # one start, by k-means++
+    found = means.fit(known[:, None]).cluster_centers_[:, 0]
+    return tuple(float(f"{c:.6g}") for c in np.sort(found))

@@ -23,8 +23,8 @@ appear without a prefix. In place of a class an instance may be given, whose val
 classes and instances that share one command line.
 """
 
-from mien.options.calls import callable_of, from_keywords, signature_of
-from mien.options.fields import FLAT, HIDDEN, Arg, Leaf, build, docs_of, leaves
+from mien.options.calls import callable_of, from_keywords
+from mien.options.fields import FLAT, HIDDEN, Arg, build, leaves
 from mien.options.help import help_text
 from mien.options.parse import HelpWanted, UnknownOption, nearest, parse
 
@@ -33,15 +33,12 @@ __all__ = [
     "HIDDEN",
     "Arg",
     "HelpWanted",
-    "Leaf",
     "UnknownOption",
     "build",
     "callable_of",
-    "docs_of",
     "from_keywords",
     "help_text",
     "leaves",
     "nearest",
     "parse",
-    "signature_of",
 ]

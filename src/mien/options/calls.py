@@ -9,8 +9,8 @@ from inspect import Parameter, Signature
 from typing import Any, TypeVar
 
 from mien.errors import UserError
-from mien.options.fields import Leaf, build, class_of
-from mien.options.parse import nearest, owned
+from mien.options.fields import Leaf, build, class_of, leaves, targets_of
+from mien.options.parse import nearest
 from mien.options.values import from_object
 
 Result = TypeVar("Result")
@@ -35,23 +35,17 @@ def from_keywords(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     Raises:
         UserError: a keyword or value that is wrong, missing or unknown.
     """
-    targets = target if isinstance(target, tuple) else (target,)
-    owners = {leaf.keyword: (leaf, number) for leaf, number in owned(targets)}
-    given = _named([leaf for leaf, _ in owners.values()], args, kwargs)
-    values: list[dict[tuple[str, ...], Any]] = [{} for _ in targets]
-    for keyword, (leaf, number) in owners.items():
-        if keyword in given:
-            values[number][leaf.path] = _value(leaf, given[keyword])
-        elif leaf.default is MISSING:
-            raise UserError(f"{keyword} is missing: {leaf.doc}")
-    built = tuple(build(t, v) for t, v in zip(targets, values, strict=True))
-    return built if isinstance(target, tuple) else built[0]
+    options = leaves(target)
+    given = _named(options, args, kwargs)
+    for leaf in options:
+        if leaf.default is MISSING and leaf.keyword not in given:
+            raise UserError(f"{leaf.keyword} is missing: {leaf.doc}")
+    return build(target, {leaf.keyword: _value(leaf, given[leaf.keyword]) for leaf in options if leaf.keyword in given})
 
 
 def signature_of(target: Any) -> Signature:
     """Every option as a keyword. Words of the command line without an option, and required options, may be positional."""
-    targets = target if isinstance(target, tuple) else (target,)
-    options = [leaf for leaf, _ in owned(targets)]
+    options = leaves(target)
     first = _positionals(options)
     rest = [leaf for leaf in options if leaf not in first]
     return Signature(
@@ -62,10 +56,8 @@ def signature_of(target: Any) -> Signature:
 
 def doc_of(target: Any) -> str:
     """The text of the class, and of every option."""
-    targets = target if isinstance(target, tuple) else (target,)
-    lines = [inspect.getdoc(class_of(targets[0])) or "", "", "Args:"]
-    lines += [f"    {leaf.keyword}: {leaf.doc}" for leaf, _ in owned(targets)]
-    return "\n".join(lines)
+    about = inspect.getdoc(class_of(targets_of(target)[0])) or ""
+    return "\n".join([about, "", "Args:", *(f"    {leaf.keyword}: {leaf.doc}" for leaf in leaves(target))])
 
 
 def _parameter(leaf: Leaf, kind: Any) -> Parameter:

@@ -74,21 +74,41 @@ class Foreign(type):
 
 
 def leaves(target: Any) -> list[Leaf]:
-    """The options of a dataclass or of an instance, whose values are then the defaults, in order of its fields.
+    """The options of a dataclass or of an instance, whose values are then the defaults, in order of its fields; of a tuple of
+    them, those of all.
 
     Of an instance, a part whose type is a union is walked as the class it has, and a part that is None has no options.
     """
-    return list(_leaves(target, (), ()))
+    found = [leaf for part in targets_of(target) for leaf in _leaves(part, (), ())]
+    for names in ([leaf.option for leaf in found], [leaf.keyword for leaf in found]):
+        assert len(set(names)) == len(names), (
+            f"two options of one name: {sorted(n for n in names if names.count(n) > 1)}"
+        )
+    return found
 
 
-def build(target: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
-    """The class's instance, or the instance's copy, with these values at these paths; what is not given keeps its default."""
+def build(target: Any, given: Mapping[str, Any]) -> Any:
+    """The class's instance, or the instance's copy, or a tuple of them, with these values by keyword; what is not given keeps its
+    default."""
+    values = [
+        {leaf.path: given[leaf.keyword] for leaf in leaves(t) if leaf.keyword in given} for t in targets_of(target)
+    ]
+    built = tuple(_built(part, found) for part, found in zip(targets_of(target), values, strict=True))
+    return built if isinstance(target, tuple) else built[0]
+
+
+def targets_of(target: Any) -> tuple[Any, ...]:
+    """What shares a command line."""
+    return target if isinstance(target, tuple) else (target,)
+
+
+def _built(target: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
     inner: dict[str, dict[tuple[str, ...], Any]] = {name: {} for name in _parts_without_default(target)}
     for path, value in values.items():
         if len(path) > 1:
             inner.setdefault(path[0], {})[path[1:]] = value
     mine = {path[0]: value for path, value in values.items() if len(path) == 1}
-    mine |= {name: build(_part(target, name), given) for name, given in inner.items()}
+    mine |= {name: _built(_part(target, name), given) for name, given in inner.items()}
     return target(**mine) if isinstance(target, type) else dataclasses.replace(target, **mine)
 
 

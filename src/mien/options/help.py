@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from mien.options.fields import Leaf, class_of, leaves
+from mien.options.fields import Leaf, class_of, leaves, targets_of
 from mien.options.values import choices, default_words, metavar
 
 WIDEST = 110
@@ -25,8 +25,7 @@ def help_text(target: Any, prog: str, everything: bool = False) -> str:
         target: what `parse` takes. The tables ``HELP`` of the classes say what is shown, and under which title.
         everything: show every option.
     """
-    targets = target if isinstance(target, tuple) else (target,)
-    options = [leaf for t in targets for leaf in leaves(t) if not leaf.arg.hidden]
+    targets, options = targets_of(target), [leaf for leaf in leaves(target) if not leaf.arg.hidden]
     groups = _groups(targets, options)
     if not everything and (titles := _titles(targets)):
         groups = {title: found for title, found in groups.items() if title in titles}

@@ -39,29 +39,15 @@ def parse(target: Any, argv: Sequence[str], prog: str) -> Any:
         HelpWanted: the words hold ``--help``, or ``--help all``.
         UserError: an option or value that is wrong, missing or unknown.
     """
-    targets = target if isinstance(target, tuple) else (target,)
     if (at := next((i for i, word in enumerate(argv) if word in ("-h", "--help")), None)) is not None:
         raise HelpWanted(help_text(target, prog, everything=argv[at + 1 : at + 2] == ["all"]))
-    owners = owned(targets)
-    shown = [leaf for leaf, _ in owners if not leaf.arg.hidden]
+    shown = [leaf for leaf in leaves(target) if not leaf.arg.hidden]
     given = _scan(deque(argv), shown, prog)
-    _check_missing(shown, given, prog)
-    values: list[dict[tuple[str, ...], Any]] = [{} for _ in targets]
-    for leaf, number in owners:
-        if leaf.keyword in given:
-            values[number][leaf.path] = given[leaf.keyword]
-    built = tuple(build(t, v) for t, v in zip(targets, values, strict=True))
-    return built if isinstance(target, tuple) else built[0]
-
-
-def owned(targets: Sequence[Any]) -> list[tuple[Leaf, int]]:
-    """Every option of the classes and instances, with the number of that which has it."""
-    found = [(leaf, i) for i, target in enumerate(targets) for leaf in leaves(target)]
-    for names in ([leaf.option for leaf, _ in found], [leaf.keyword for leaf, _ in found]):
-        assert len(set(names)) == len(names), (
-            f"two options of one name: {sorted(n for n in names if names.count(n) > 1)}"
-        )
-    return found
+    for leaf in shown:
+        if leaf.required and leaf.keyword not in given:
+            wants = leaf.doc or wanted(leaf.hint)
+            raise UserError(f"{leaf.option} is missing: {wants} ({prog} --help lists the options)")
+    return build(target, given)
 
 
 def _scan(words: deque[str], options: list[Leaf], prog: str) -> dict[str, Any]:
@@ -128,14 +114,6 @@ def _positionals(words: list[str], options: list[Leaf], prog: str) -> dict[str, 
         wants = " ".join(leaf.option for leaf in options) or "no word without an option"
         raise UserError(f"received {' '.join(rest)} too much: {prog} takes {wants}; {prog} --help lists the options")
     return given
-
-
-def _check_missing(options: list[Leaf], given: dict[str, Any], prog: str) -> None:
-    for leaf in options:
-        if leaf.required and leaf.keyword not in given:
-            raise UserError(
-                f"{leaf.option} is missing: {leaf.doc or wanted(leaf.hint)} ({prog} --help lists the options)"
-            )
 
 
 def _unknown(name: str, options: list[str], prog: str) -> UnknownOption:

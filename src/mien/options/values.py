@@ -70,6 +70,7 @@ def wanted(hint: Any) -> str:
         return f"{count} {several}" + (", or none" if optional(hint) else "")
     single = [str(c) for c in choices(hint)]
     single += dict.fromkeys(NAMES[m][1] for m in members(hint) if m in NAMES)
+    single += ["True or False"] if bool in members(hint) else []
     if not single:
         raise TypeError(f"no option can be of the type {hint}: hide it with Arg(hidden=True)")
     single += ["none"] if optional(hint) and "none" not in single else []

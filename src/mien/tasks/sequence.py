@@ -22,18 +22,16 @@ from mien.data.segments import SegmentSet, SegmentView, StretchSet, frame_values
 from mien.data.view import View
 from mien.encoders.lip_reading import LipReadingConfig
 from mien.encoders.table import EncoderConfig
-from mien.errors import UserError, option, require
+from mien.errors import option, require
 from mien.learner import LearnerConfig, TrainingData
 from mien.losses.composite import CompositeLoss, Discrete, composite_loss
-from mien.losses.ordinal import bin_centres
+from mien.losses.ordinal import bin_centres, clusters
 from mien.options import FLAT, HIDDEN
-from mien.rng import generator
 from mien.tasks.clip import Frozen, freeze, per_frame, still
 from mien.transforms.clip import ClipSpec
 from mien.transforms.sequence import SequenceAugment, SequenceTransform
 
 Output = Literal["regression", "expectation", "argmax"]
-MAX_CLUSTERED = 200_000  # values that k-means looks at: more change the fourth digit of a centroid and take minutes
 ROUNDED = 1e-4  # ratings are written with three digits or more
 CHUNK = 64
 """Frames that go through the encoder at once in prediction: 64 of 96 pixels fill two cores, more only cost memory."""
@@ -152,26 +150,6 @@ class SequenceConfig(LearnerConfig):
         if term == "ncce":
             return [list(c) for c in self.discrete.centroids]
         return [bin_centres(self.discrete.bounds, self.discrete.num_bins)] * len(self.spec.names)
-
-
-def clusters(values: np.ndarray, number: int, seed: int) -> tuple[float, ...]:
-    """Rising k-means centroids of the annotated values ``[n]``.
-
-    Raises:
-        UserError: fewer different values than clusters.
-    """
-    from sklearn.cluster import KMeans
-
-    known = values[np.isfinite(values)].astype(np.float64)
-    different = len(np.unique(known))
-    if different < number:
-        raise UserError(
-            f"{different} different values cannot make {number} clusters: give --num-bins {different} or fewer"
-        )
-    known = generator("k-means", seed).permutation(known)[:MAX_CLUSTERED]
-    means: Any = KMeans(number, random_state=seed)  # one start, by k-means++
-    found = means.fit(known[:, None]).cluster_centers_[:, 0]
-    return tuple(float(f"{c:.6g}") for c in np.sort(found))
 
 
 def reach_of(encoder: EncoderConfig) -> int | None:

@@ -11,8 +11,6 @@ from mien.options import Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.data.shards import Shards
 
 
@@ -30,7 +28,7 @@ class Audit:
     """Look for near-duplicates, which decodes eight frames of every clip."""
 
 
-def work(options: Audit, lines: Console) -> dict[str, Any]:
+def work(options: Audit) -> dict[str, Any]:
     from mien.scoring.audit import audit, write_audit
 
     require(bool(options.data), "received no shards: give at least one folder")

@@ -13,14 +13,12 @@ from mien.options import Arg, callable_of, parse
 from mien.verbs.main import guarded
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.data.shards import Shards
     from mien.models import Model
 
 Result = TypeVar("Result")
-Work = Callable[[Any, "Console"], Result]
-"""Does what the options say. It may print to the console, which is silent for Python."""
+Work = Callable[[Any], Result]
+"""Does what the options say. It may print to `console()`, which is silent for Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +42,7 @@ def command(options: type, work: Work[Result], show: Callable[[Result, Any], int
 
     def main(argv: list[str]) -> int:
         given = parse(options, argv, f"mien {options.__name__.lower()}")
-        from mien.console import console
-
-        return show(work(given, console()), given) or 0
+        return show(work(given), given) or 0
 
     return main
 
@@ -55,9 +51,10 @@ def function(options: type, work: Work[Result]) -> Callable[..., Result]:
     """The same work from Python, with the options as keywords; it prints nothing. Its help ends with the text of `work`."""
 
     def quietly(given: Any) -> Result:
-        from mien.console import console
+        from mien.console import silence
 
-        return work(given, console(quiet=True))
+        with silence():
+            return work(given)
 
     call = callable_of(options, quietly, options.__name__.lower())
     call.__doc__ = f"{call.__doc__}\n\n{inspect.getdoc(work) or ''}".strip()

@@ -12,8 +12,6 @@ from mien.options import FLAT, Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.models import Model
     from mien.models.convert import Conversion
 
@@ -54,7 +52,7 @@ class Convert:
         )
 
 
-def work(options: Convert, lines: Console) -> Conversion:
+def work(options: Convert) -> Conversion:
     from mien.models.convert import convert_official, write_official
 
     if options.to:

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from mien.corpora.synthetic.options import HowMany
 from mien.data.options import LabelShare
@@ -20,9 +20,6 @@ from mien.options.shared import Workers
 from mien.verbs.allocator import keep_freed_memory
 from mien.verbs.command import command, function
 from mien.verbs.main import STARTED_S
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 TARGET = "label"
 # Eight frames of 64 pixels spread over clips of 32 frames: two cores have to do all of it in minutes. Short clips leave time for
@@ -62,10 +59,10 @@ def show(result: dict[str, Any], options: Demo) -> None:
 
 
 @contextmanager
-def stage(number: int, text: str, seconds: dict[str, float], quiet: bool) -> Iterator[None]:
+def stage(number: int, text: str, seconds: dict[str, float]) -> Iterator[None]:
     from mien.console import console
 
-    errors = console(errors=True, quiet=quiet)
+    errors = console(errors=True)
     errors.rule(f"{number}/6 {text}", align="left")
     start = time.monotonic()
     yield
@@ -73,8 +70,9 @@ def stage(number: int, text: str, seconds: dict[str, float], quiet: bool) -> Ite
     errors.print(f"{seconds[text]:.0f} s")
 
 
-def work(args: Demo, lines: Console) -> dict[str, Any]:
+def work(args: Demo) -> dict[str, Any]:
     """Every stage; each is skipped or continued where an earlier start got to. Returns what demo.json holds."""
+    from mien.console import console
     from mien.corpora.synthetic import SynthConfig, write_clips
     from mien.faces.options import PrepareOptions
     from mien.faces.pipeline import prepare
@@ -82,19 +80,19 @@ def work(args: Demo, lines: Console) -> dict[str, Any]:
 
     out, seconds = args.out, {}
     out.mkdir(parents=True, exist_ok=True)
-    with stage(1, "draw videos", seconds, lines.quiet):
+    with stage(1, "draw videos", seconds):
         drawn = SynthConfig(args.drawn.clips, args.drawn.subjects, frames=CLIP_FRAMES)
         labels = write_clips(out / "videos", drawn, args.processes)
-    with stage(2, "prepare: find, track and align the faces", seconds, lines.quiet):
+    with stage(2, "prepare: find, track and align the faces", seconds):
         config = PrepareOptions(margin=MARGIN, size=SIZE, audio=False).config()
-        show_counts(prepare([], out / "shards", config, labels, args.processes), lines)
-    with stage(3, f"pre-train {args.recipe} without labels", seconds, lines.quiet):
+        show_counts(prepare([], out / "shards", config, labels, args.processes), console())
+    with stage(3, f"pre-train {args.recipe} without labels", seconds):
         pretrain_once(args)
-    with stage(4, f"fine-tune on {args.share.label_fraction:.0%} of the labels, six times", seconds, lines.quiet):
+    with stage(4, f"fine-tune on {args.share.label_fraction:.0%} of the labels, six times", seconds):
         finetune_all(args)
-    with stage(5, "test on people never seen", seconds, lines.quiet):
+    with stage(5, "test on people never seen", seconds):
         result = compare(args)
-    with stage(6, "predict a timeline of a held-out video", seconds, lines.quiet):
+    with stage(6, "predict a timeline of a held-out video", seconds):
         show_result(args, labels)
     result["seconds"] = {k: round(v) for k, v in seconds.items()}
     result["settings"] = {k: str(v) for k, v in asdict(args).items()}

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from mien.options import Arg
 from mien.options.shared import Batched, Mismatch, OnDevice, Seeded
 from mien.verbs.command import OfShards, command, function
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +34,7 @@ class Embed(OfShards, OnDevice, Batched, Mismatch, Seeded):
     """At most so many clips are drawn; features are written of all."""
 
 
-def work(options: Embed, lines: Console) -> dict[str, Any]:
+def work(options: Embed) -> dict[str, Any]:
     from mien.data.shards import Shards
     from mien.models import load
     from mien.scoring.features import embed

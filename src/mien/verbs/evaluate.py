@@ -13,7 +13,6 @@ from mien.scoring.options import Scoring
 from mien.verbs.command import OfShards, command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from mien.scoring.kind import Kind
@@ -43,7 +42,8 @@ class Evaluate(OfShards, OnDevice):
     scoring: Annotated[Scoring, FLAT] = Scoring()
 
 
-def work(options: Evaluate, lines: Console) -> Scores:
+def work(options: Evaluate) -> Scores:
+    from mien.console import console
     from mien.data.shards import Shards
     from mien.models import load
     from mien.scoring.evaluation import evaluate
@@ -59,7 +59,7 @@ def work(options: Evaluate, lines: Console) -> Scores:
         require(protocol.kind == kind, f"protocol {options.protocol} is {protocol.kind}, the model {kind}")
     out = options.out or folder.path / "evaluation"
     result = evaluate(folder, shards, out, scoring, pick_device(options.device), table)
-    lines.print(f"{out / 'evaluation.json'} and predictions beside it", soft_wrap=True)
+    console().print(f"{out / 'evaluation.json'} and predictions beside it", soft_wrap=True)
     return result
 
 

@@ -17,8 +17,6 @@ from mien.verbs.command import command, function
 from mien.verbs.main import STARTED_S
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.models import Model
     from mien.timeline import Timeline
 
@@ -47,7 +45,7 @@ class Predict:
     settings: Annotated[PredictConfig, FLAT] = PredictConfig()
 
 
-def work(options: Predict, lines: Console) -> Timeline | list[Timeline]:
+def work(options: Predict) -> Timeline | list[Timeline]:
     """Without `out` the files lie in a temporary folder that goes with the timeline; `Timeline.save` keeps them.
 
     Returns:
@@ -60,7 +58,7 @@ def work(options: Predict, lines: Console) -> Timeline | list[Timeline]:
 
     videos = videos_of(options.videos)
     models = {name: load(place) for name, place in named(options.model).items()}
-    found = [predict_one(v, out, models, options.settings, lines) for v, out in places(videos, options.out)]
+    found = [predict_one(v, out, models, options.settings) for v, out in places(videos, options.out)]
     if videos != [options.videos]:
         return found
     (line,) = found
@@ -134,9 +132,7 @@ def places(videos: list[Path], out: Path | None) -> list[tuple[Path, Path | None
     return list(zip(videos, found, strict=True))
 
 
-def predict_one(
-    video: Path, out: Path | None, models: dict[str, Model], config: PredictConfig, lines: Console
-) -> Timeline:
+def predict_one(video: Path, out: Path | None, models: dict[str, Model], config: PredictConfig) -> Timeline:
     """One video with a progress bar: frames, frames per second, expected end."""
     from rich.progress import (
         BarColumn,
@@ -147,8 +143,10 @@ def predict_one(
         TimeRemainingColumn,
     )
 
+    from mien.console import console
     from mien.timeline import predict_video
 
+    lines = console()
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")
     bar = Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), speed, TimeElapsedColumn(),

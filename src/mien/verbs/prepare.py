@@ -53,10 +53,12 @@ class Prepare(Workers):
             require(value is None, f"{option} does not go with --corpus: the corpus says what its files are")
 
 
-def work(options: Prepare, lines: Console) -> Shards:
+def work(options: Prepare) -> Shards:
+    from mien.console import console
     from mien.data.shards import Shards
     from mien.faces.report import show as show_counts
 
+    lines = console()
     if options.corpus is not None and "help" in options.corpus_options:
         raise HelpWanted(corpus_help(options.corpus))
     manifest = from_videos(options, lines) if options.corpus is None else from_corpus(options, options.corpus, lines)

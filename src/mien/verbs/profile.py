@@ -10,9 +10,7 @@ from mien.options import Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from mien.recipes.profile import Profile as Measured
+    from mien.verbs.profile_rows import Profile as Measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +30,13 @@ class Profile:
     """Measure the forward pass of one clip."""
 
 
-def work(options: Profile, lines: Console) -> list[Measured]:
+def work(options: Profile) -> list[Measured]:
     from rich.progress import track
 
     from mien.console import console
-    from mien.recipes.profile import chosen, profile
+    from mien.verbs.profile_rows import chosen, profile
 
-    bar = console(errors=True, quiet=lines.quiet)
-    rows = track(chosen(options.rows), "profiling", console=bar, transient=True)
+    rows = track(chosen(options.rows), "profiling", console=console(errors=True), transient=True)
     return [profile(row, options.latency) for row in rows]
 
 
@@ -56,7 +53,7 @@ def table(measured: list[Measured]) -> Any:
     """Printed number, ours, difference, for each count."""
     from rich.table import Table
 
-    from mien.recipes.profile import BILLION, MILLION
+    from mien.verbs.profile_rows import BILLION, MILLION
 
     columns = ("params M", "FLOPs G", "pre-training FLOPs G")
     grid = Table("row", "paper", *(f"{c}\npaper, ours" for c in columns), "ms", box=None, pad_edge=False)
@@ -74,7 +71,7 @@ def table(measured: list[Measured]) -> Any:
 def _cell(count: int | None, unit: float, printed: float | None) -> Any:
     from rich.text import Text
 
-    from mien.recipes.profile import agrees
+    from mien.verbs.profile_rows import agrees
 
     if count is None:
         return ""

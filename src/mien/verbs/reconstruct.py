@@ -13,7 +13,6 @@ from mien.verbs.command import OfModel, command, function
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from rich.console import Console
 
     from mien.data.shards import Shards
 
@@ -48,7 +47,7 @@ class Reconstruct(OfModel, OnDevice, Seeded):
             require(value >= 1, f"--{name} {value}; allowed 1 or more")
 
 
-def work(options: Reconstruct, lines: Console) -> Image:
+def work(options: Reconstruct) -> Image:
     from mien.models import load
     from mien.timeline.strips import as_reconstructor, draw_strips, reconstruct
     from mien.train.distributed import pick_device

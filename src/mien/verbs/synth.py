@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from mien.corpora.synthetic.options import SynthConfig
 from mien.errors import require
 from mien.options import FLAT, Arg
 from mien.options.shared import Workers
 from mien.verbs.command import command, function
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +33,17 @@ class Synth(Workers):
     """Also write one picture (PNG or JPEG) of five subjects with the seven expressions."""
 
 
-def work(options: Synth, lines: Console) -> Path:
+def work(options: Synth) -> Path:
     from rich.progress import Progress
 
+    from mien.console import console
     from mien.corpora.synthetic import draw_picture, write_clips
 
     config, picture = options.drawn, options.picture
     config.check()
     drawable = picture is None or picture.suffix.lower() in (".png", ".jpg", ".jpeg")
     require(drawable, f"--picture {picture}: give a name that ends in .png or .jpg")
-    with Progress(transient=True, console=lines) as bar:
+    with Progress(transient=True, console=console()) as bar:
         task = bar.add_task("drawing", total=config.clips)
         labels = write_clips(options.out, config, options.processes, lambda: bar.advance(task))
     if picture is not None:

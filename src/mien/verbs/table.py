@@ -11,8 +11,6 @@ from mien.options import Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.scoring.render import Table as Rendered
 
 
@@ -34,7 +32,7 @@ class Table:
     """With cross: the metric of the cells; uar, or ccc of numbers, by default."""
 
 
-def work(options: Table, lines: Console) -> Rendered:
+def work(options: Table) -> Rendered:
     table = rendered(options)
     if options.out:
         table.write(options.out, "table")

@@ -1,4 +1,4 @@
-"""The pure parts of experiments/ss_vaerr.py: `pytest tests/test_ss_vaerr.py`."""
+"""experiments/ss_vaerr.py: `pytest tests/experiments/test_ss_vaerr.py`."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cells import folder
+import ss_vaerr
+from cells import carry_out, folder, kept
 from ss_vaerr import (
     PAPER_II,
     PAPER_III,
     PAPER_IV,
+    PRETRAIN,
     TABLES,
     TARGETS,
     Cell,
     Pretext,
-    between,
     cells_of,
+    finetuning,
     jobs,
     lines_of,
-    recipe_of,
+    pretraining,
     scores,
     section,
     sums_of,
 )
 
-from mien.recipes import recipe
+from mien.corpora.synthetic import SynthConfig
+from mien.encoders.lip_reading import lip_reading_micro
 from mien.recipes.sequence import TABLE_III, TABLE_IV
 from mien.scoring.values import concordance
 
@@ -44,6 +47,11 @@ def write_predictions(path: Path, noise: float, seed: int = 0) -> dict[str, np.n
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
     return columns
+
+
+def read_cell(cell: Cell, out: Path) -> np.ndarray:
+    """Sums ``[1, people, 9, K]``."""
+    return sums_of(folder(cell, out) / "run" / "evaluation" / "predictions.parquet")[None]
 
 
 def finish(cell: Cell, out: Path, noise: float) -> None:
@@ -62,11 +70,11 @@ def test_every_row_of_the_papers_tables_is_a_cell():
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_recipes_of_all_cells_build_and_what_is_needed_comes_first(table):
+def test_experiments_of_all_cells_build_and_what_is_needed_comes_first(table):
     order = jobs(table)
     places = {job: i for i, job in enumerate(order)}
     for cell in cells_of(table):
-        recipe_of(cell)
+        assert finetuning(cell).task.encoder == lip_reading_micro()
         assert cell.needs is None or places[cell.needs] < places[cell]
     assert len({job.name for job in order}) == len(order)
     starts = [job for job in order if isinstance(job, Pretext)]
@@ -74,12 +82,30 @@ def test_recipes_of_all_cells_build_and_what_is_needed_comes_first(table):
 
 
 def test_pretexts_share_the_encoder_of_the_cells_from_scratch():
-    from ss_vaerr import PRETRAIN
+    for start in PRETRAIN:
+        assert pretraining(start, 0).method.encoder == lip_reading_micro()
 
-    from mien.encoders.lip_reading import lip_reading_micro
 
-    for name, _ in PRETRAIN.values():
-        assert recipe(name).method.encoder == lip_reading_micro()
+def test_crops_are_of_the_micro_size():
+    cropped = finetuning(Cell("lira", augment="crop+flip")).task
+    assert (cropped.augment.crop, cropped.augment.flip) == (ss_vaerr.CROP, 0.5)
+    assert cropped.spec.clip.size == ss_vaerr.SIZE > ss_vaerr.CROP
+    assert finetuning(Cell("lira", augment="flip")).task.augment.crop is None
+
+
+def test_a_micro_run_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ss_vaerr, "PRETRAIN", {"lira": ("lira-micro", 1)})
+    monkeypatch.setattr(ss_vaerr, "TALKING", SynthConfig(6, 6, frames=50, fps=25, sound=True))
+    for name in ("FINETUNE_STEPS", "FINETUNE_BATCH"):
+        monkeypatch.setattr(ss_vaerr, name, 2)
+    ss_vaerr.draw_data(tmp_path, 1)
+    cell = Cell("lira", "first", ss_vaerr.BEST_LOSS, "flip")
+    for job in (cell.needs, cell):
+        assert job is not None
+        carry_out(job, tmp_path)
+    assert {name: score.mean for name, score in zip(TARGETS, scores(read_cell(cell, tmp_path)), strict=True)} == (
+        pytest.approx(kept(cell, tmp_path), abs=1e-4)
+    )
 
 
 def test_scores_are_the_concordance_of_all_frames(tmp_path: Path):
@@ -106,10 +132,3 @@ def test_tables_mark_what_is_unfinished(tmp_path: Path):
     assert "2 of 28 cells" in section("pretexts", tmp_path, 90, 2)
     finish(replace(Cell("lira"), loss="mse"), tmp_path, 0.1)
     assert sum("unfinished" in line for line in lines_of("losses", tmp_path)) == 14
-
-
-def test_the_page_keeps_what_is_not_between_the_markers():
-    page = "a\n<!-- losses: written by experiments/ss_vaerr.py -->\nold\n<!-- losses: end -->\nb\n"
-    assert between(page, "losses", "experiments/ss_vaerr.py", "new") == page.replace("old", "new")
-    with pytest.raises(SystemExit, match="no markers of pretexts"):
-        between(page, "pretexts", "experiments/ss_vaerr.py", "new")

@@ -1,4 +1,4 @@
-"""The pure parts of experiments/lira_grid.py: `pytest tests/test_lira_grid.py`."""
+"""The pure parts of experiments/lira_grid.py: `pytest tests/experiments/test_lira_grid.py`."""
 
 from __future__ import annotations
 

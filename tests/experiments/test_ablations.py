@@ -1,34 +1,29 @@
-"""The pure parts of experiments/ablations.py: `pytest tests/test_ablations.py`."""
+"""experiments/ablations.py: `pytest tests/experiments/test_ablations.py`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import ablation_cells
 import numpy as np
 import pytest
-from ablation_cells import Job, jobs, recipe_of
-from ablation_tables import Pretrained, Variant, ablations
+from ablation_cells import Job, finetuning, jobs, pretraining
+from ablation_tables import Variant, ablations, svfap
 from ablations import Results, document, read_counts, shows
-from cells import Scheduler, Score, folder, note, spent, uar
+from cells import carry_out, folder, in_order, kept
+from intervals import Score
 
 TABLES = ablations()
-
-
-def confusions(rng: np.random.Generator, right: float, people: int = 40, classes: int = 3) -> np.ndarray:
-    """[people, K, K]: two clips of each class a person, of which the share `right` is recognised."""
-    counts = np.zeros((people, classes, classes), np.int64)
-    for person in range(people):
-        for truth in np.repeat(np.arange(classes), 2):
-            counts[person, truth, truth if rng.uniform() < right else (truth + 1) % classes] += 1
-    return counts
 
 
 def test_every_variant_builds_a_method_that_sees_something():
     starts = {row.variant.start for table in TABLES for row in table.rows}
     masks = {}
     for start in starts:
-        method = recipe_of(start, 0).method
+        method: Any = pretraining(start, 0).method
+        assert finetuning(Variant(start), 0).task.encoder == method.encoder
         method.encoder.check_clip(method.clip.num_frames, method.clip.size)
         masks[start] = method.mask().num_visible
     regions = [start for start in starts if start.recipe == "mae-dfer-micro"]
@@ -60,40 +55,23 @@ def test_all_tables_get_their_first_seed_before_any_gets_its_second():
     assert all(job.needs is None for job in scratch)
 
 
-def test_the_scheduler_skips_what_is_done_waits_for_what_is_needed_and_keeps_to_the_budget(tmp_path: Path):
-    first, second = Variant(), Variant(Pretrained("mae-dfer-micro"))
-    order = [j for v in (first, second) for j in (Job("pretrain", v, 0), Job("finetune", v, 0))]
-    scheduler = Scheduler(order, tmp_path, 2, budget_s=100.0)
-    assert scheduler.next() == order[0]
-    scheduler.running[order[0]] = None
-    assert scheduler.next() == order[2]  # the fine-tuning of the first has to wait
-    del scheduler.running[order[0]]
-    folder(order[0], tmp_path).mkdir(parents=True)
-    (folder(order[0], tmp_path) / "done.json").write_text("{}")
-    note(tmp_path, {"job": order[0].name, "cpu_s": 60.0})
-    assert scheduler.next() == order[1]  # fine-tuning has cost nothing yet, so nothing is known against it
-    scheduler.failed.append(order[1])
-    assert scheduler.next() is None  # another pre-training of 60 s does not fit into 100
-    note(tmp_path, {"job": order[0].name, "cpu_s": 5.0})
-    assert spent(tmp_path) == {order[0].name: 65.0}
-
-
-def test_means_and_intervals():
-    rng = np.random.default_rng(0)
-    good, bad, missing = Variant(), Variant(labels=0.5), Variant(labels=0.1)
-    results = Results({(v, s): confusions(rng, p) for v, p in ((good, 0.8), (bad, 0.5)) for s in (0, 1, 2)})
-    score, difference = results.score(good), results.score(good, bad)
-    assert score is not None
-    assert difference is not None
-    means = [uar(results.counts[good, s].sum(axis=0)) for s in (0, 1, 2)]
-    assert score.mean == pytest.approx(np.mean(means))
-    assert score.low < score.mean < score.high
-    assert score.low > 0.6
-    assert score.high < 0.95
-    assert difference.low > 0.15
-    same = results.score(good, good)
-    assert same == Score(0.0, 0.0, 0.0)
-    assert results.score(missing) is None
+def test_a_micro_run_of_a_variant(expressions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("PRETRAIN_STEPS", "FINETUNE_STEPS", "PRETRAIN_BATCH", "FINETUNE_BATCH"):
+        monkeypatch.setattr(ablation_cells, name, 2)
+    (tmp_path / "shards").symlink_to(expressions)
+    variant = Variant(svfap(data=0.5), labels=0.5)
+    start, cell = in_order([Job("finetune", variant, 1)])
+    for job in (start, cell):
+        carry_out(job, tmp_path)
+    assert 0 < kept(start, tmp_path)["held_out_ratio"] < 3
+    assert kept(cell, tmp_path).keys() == {"uar", "war"}
+    counts = read_counts(folder(cell, tmp_path) / "run" / "evaluation" / "predictions.csv")
+    results = Results({(variant, 1): counts})
+    assert len(counts) == 2  # the test people
+    found, nothing = results.score(variant), results.score(Variant())
+    assert found is not None
+    assert found.mean == pytest.approx(kept(cell, tmp_path)["uar"])
+    assert nothing is None
 
 
 def test_verdicts():
