@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mien.models import Model as Model
     from mien.models import load as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 VERBS = (
     "demo", "prepare", "synth", "audit", "pretrain", "finetune", "convert", "evaluate", "benchmark", "cross", "table",
     "predict", "reconstruct", "embed", "profile", "doctor",
