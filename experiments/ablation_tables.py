@@ -73,7 +73,7 @@ class Ablation:
 
 
 SCRATCH = (
-    "From scratch means Xavier weights here, as pre-training begins; the papers' normal weights of standard deviation 0.02 "
+    "From scratch means Xavier weights here, as pre-training begins. The papers' normal weights of standard deviation 0.02 "
     "are too small for width 128 (lab.md)."
 )
 
@@ -118,7 +118,7 @@ def ablations() -> tuple[Ablation, ...]:
         ),
         Ablation(
             "Pre-training or not, and how long (MAE-DFER)", "MAE-DFER Table 2",
-            "nearly chance from scratch; saturates at 50 epochs",
+            "training from scratch is nearly at chance, and pre-training saturates at 50 epochs",
             (
                 Row("7/5 (70 epochs)", Variant(mae_dfer(length=1.4)), "61.93", "worse"),
                 Row("full length (50 epochs)", mae, "62.59", "reference"),
@@ -129,7 +129,7 @@ def ablations() -> tuple[Ablation, ...]:
             SCRATCH,
         ),
         Ablation(
-            "Mask ratio", "SVFAP Table 2", "90 % is best, 95 % clearly worse",
+            "Mask ratio", "SVFAP Table 2", "90 % is best, and 95 % clearly worse",
             (
                 Row("75 %", Variant(svfap(mask_ratio=0.75)), "60.89", "worse"),
                 Row("85 %", Variant(svfap(mask_ratio=0.85)), "61.87", "worse"),
@@ -149,7 +149,7 @@ def ablations() -> tuple[Ablation, ...]:
             ),
         ),
         Ablation(
-            "Labels", "SVFAP Fig. 7", "fewer labels are worse; with a tenth more than 50 % UAR is left",
+            "Labels", "SVFAP Fig. 7", "fewer labels are worse, and with a tenth more than 50 % UAR is left",
             (
                 Row("100 %", base, "62.63", "reference"),
                 Row("50 %", Variant(svfap(), labels=0.5), "", "worse"),
@@ -160,7 +160,7 @@ def ablations() -> tuple[Ablation, ...]:
                 Row("20 %, from scratch", Variant(svfap(length=0.0), labels=0.2), "", "worse"),
                 Row("10 %, from scratch", Variant(svfap(length=0.0), labels=0.1), "", "worse"),
             ),
-            "Equal steps for all: fewer labels are seen more often. The paper has no rows from scratch with fewer labels.",
+            "All have equal steps, so fewer labels are seen more often. The paper has no rows from scratch with fewer labels.",
         ),
         Ablation(
             "Pre-training set at equal cost", "SVFAP Table 1", "the more clips, the better",
@@ -173,14 +173,14 @@ def ablations() -> tuple[Ablation, ...]:
         ),
         Ablation(
             "Variants of TPSBT", "SVFAP Table 3",
-            "with or without the temporal pyramid alike; the bottleneck is a little better than none, at less cost",
+            "the temporal pyramid makes no difference, and the bottleneck is a little better than none, at less cost",
             (
                 Row("neither", Variant(svfap(temporal_pyramid=False, spatial_bottleneck=False, depths=blocks)), "61.71", "worse"),
                 Row("pyramid", Variant(svfap(spatial_bottleneck=False, depths=blocks)), "60.84", "worse"),
                 Row("bottleneck", Variant(svfap(temporal_pyramid=False)), "62.66", "alike"),
                 Row("both", base, "62.63", "reference"),
             ),
-            "Without the bottleneck the depths are (4, 3, 2) for (4, 2, 2): similar parameters, as in the paper.",
+            "Without the bottleneck the depths are (4, 3, 2) for (4, 2, 2), for similar parameters, as in the paper.",
         ),
         Ablation(
             "Fusion of the stages (pre-training / fine-tuning)", "SVFAP Table 4",
@@ -193,7 +193,7 @@ def ablations() -> tuple[Ablation, ...]:
             ),
         ),
         Ablation(
-            "Bottleneck tokens", "SVFAP Table 5", "too few hurt, more do not help",
+            "Bottleneck tokens", "SVFAP Table 5", "too few tokens hurt, and more do not help",
             (
                 Row("2 (paper: 4)", Variant(svfap(bottlenecks=2)), "61.76", "worse"),
                 Row("4 (paper: 8)", base, "62.63", "reference"),
@@ -226,7 +226,8 @@ def ablations() -> tuple[Ablation, ...]:
             ),
         ),
         Ablation(
-            "Modules of LGI-Former", "MAE-DFER Table 3", "each exchange of information helps; the ViT is no better for its cost",
+            "Modules of LGI-Former", "MAE-DFER Table 3",
+            "each exchange of information helps, and the ViT is no better for its cost",
             (
                 Row("intra-region only", Variant(mae_dfer(inter_region=False, local_global=False)), "59.66", "worse"),
                 Row("without local-global", Variant(mae_dfer(local_global=False)), "60.43", "worse"),
@@ -241,6 +242,6 @@ def ablations() -> tuple[Ablation, ...]:
                 Row("appearance alone", Variant(Pretrained("videomae-micro")), "61.34", "worse"),
                 Row("both", Variant(joint), "62.85", "reference"),
             ),
-            "The encoder is the micro ViT; appearance alone is `videomae-micro`, which predicts both frames, as in the paper.",
+            "The encoder is the micro ViT. Appearance alone is `videomae-micro`, which predicts both frames, as in the paper.",
         ),
     )  # fmt: skip

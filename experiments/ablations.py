@@ -79,7 +79,7 @@ def table(ablation: Ablation, results: Results, out: Path, costs: dict[str, floa
     """Markdown of one ablation."""
     reference = ablation.reference.variant
     lines = [
-        f"## {ablation.title}", "", f"{ablation.source}. The paper's finding: {ablation.finding}. {ablation.note}".strip(), "",
+        f"## {ablation.title}", "", f"{ablation.source}. In the paper {ablation.finding}. {ablation.note}".strip(), "",
         f"| variant | paper, UAR | {' | '.join(f'seed {s}' for s in SEEDS)} | mean (95 %) | against the reference (95 %) "
         "| paper: it is | shows here? | masked loss | s per cell |",
         "|---|---:|" + "---:|" * len(SEEDS) + "---:|---:|---|---|---:|---:|",
@@ -129,26 +129,29 @@ def document(tables: Sequence[Ablation], out: Path, hours: float, workers: int) 
     spent_h, finished = sum(costs.values()) / 3600, len(results.counts)
     head = f"""# Ablations at small scale
 
-The papers' ablations, repeated with micro models on drawn faces: which of their findings show at this scale? Written by
+The papers' ablations are repeated here with micro models on drawn faces. Which of their findings show at this
+scale? This page is written by
 
     python experiments/ablations.py --hours {hours:g} --workers {workers}
 
-on {date.today()}. {finished} of {len(cells)} cells are finished. Machine: {machine()}.
+It was written on {date.today()}, when {finished} of {len(cells)} cells were finished. The machine has {machine()}.
 What to make of it is in the [lab book](lab.md).
-{spent_h:.2f} of {hours * workers:g} core-hours are spent; other work ran beside, so times are processor time, not the clock's.
+{spent_h:.2f} of {hours * workers:g} core-hours are spent. Other work ran beside, so times are processor time, not the clock's.
 
-- Data: {clips} clips of {people} drawn people, the inner 60 % of the usual crop (brows to chin) at {SIZE} pixels,
-  {NUM_FRAMES} frames at stride {STRIDE}. Seven expressions, scored on people never seen: UAR in %, chance {chance:.1f}.
-- Pre-training: {PRETRAIN_STEPS} steps of {PRETRAIN_BATCH} clips, all but those of the test people.
-- Fine-tuning: {FINETUNE_STEPS} steps of {FINETUNE_BATCH} clips of the training people; flips alone, batch norm before the head.
-- Intervals: 95 %, over resampled test people and, where several seeds are finished, resampled seeds; differences are
+- The data are {clips} clips of {people} drawn people, the inner 60 % of the usual crop (brows to chin) at {SIZE} pixels,
+  {NUM_FRAMES} frames at stride {STRIDE}. Seven expressions are scored on people never seen, by UAR in %. Chance is {chance:.1f}.
+- Pre-training takes {PRETRAIN_STEPS} steps of {PRETRAIN_BATCH} clips, of all but the test people.
+- Fine-tuning takes {FINETUNE_STEPS} steps of {FINETUNE_BATCH} clips of the training people, with flips alone, and
+  batch norm before the head.
+- Intervals are 95 %, over resampled test people and, where several seeds are finished, resampled seeds. Differences are
   paired. With one seed they do not tell how much another seed would change, and with three little.
-- "shows here?": yes when the interval of the difference to the reference lies on the paper's side of zero; "not told
+- "shows here?" is yes when the interval of the difference to the reference lies on the paper's side of zero, and "not told
   apart" when it holds zero.
-- The paper's numbers are UAR on DFEW, fold 1, of models a hundred times larger, pre-trained on VoxCeleb2: only signs can
+- The paper's numbers are UAR on DFEW, fold 1, of models a hundred times larger, pre-trained on VoxCeleb2, so only signs can
   be compared.
-- Masked loss: on held-out clips, over that of predicting zeros; not to be compared between mask ratios or targets.
-- s per cell: seconds of one thread, with the pre-training, which several rows share.
+- The masked loss is that on held-out clips, over that of predicting zeros. It is not to be
+  compared between mask ratios or targets.
+- s per cell is seconds of one thread, with the pre-training, which several rows share.
 
 """
     body = [line for ablation in tables for line in table(ablation, results, out, costs)]
