@@ -23,6 +23,7 @@ from mien.data.loader import prepare_batch
 from mien.recipes.contrastive import byol_resnet18, contrawarping_resnet18, simsiam_resnet18
 from mien.rng import generator
 from mien.train.distributed import pick_device
+from mien.train.experiment import Experiment
 from mien.train.optim import build_optimizer
 from mien.verbs.command import script
 
@@ -31,12 +32,18 @@ RECIPES = (byol_resnet18, simsiam_resnet18, contrawarping_resnet18)
 
 @dataclass(frozen=True)
 class Options:
+    """What the views and warps of the contrastive recipes cost, beside the training step they feed."""
+
     batch: int = 32
+    """Images."""
     stored: int = 128
     """Side of the stored crops in pixels."""
     repeats: int = 5
+    """Of every measurement; the least counts."""
     threads: int = 1
+    """Of the processor."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is the GPU where there is one."""
 
 
 def best_s(call: Callable[[], Any], repeats: int, device: torch.device) -> float:
@@ -51,7 +58,7 @@ def best_s(call: Callable[[], Any], repeats: int, device: torch.device) -> float
     return min(times[1:])
 
 
-def measure(recipe: Any, options: Options, device: torch.device) -> tuple[float, float, float]:
+def measure(recipe: Experiment, options: Options, device: torch.device) -> tuple[float, float, float]:
     """Seconds of a batch: (draw, views, step)."""
     torch.manual_seed(0)
     learner = recipe.method.build().to(device).train()

@@ -29,28 +29,26 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
-from mien.corpora.synthetic import SynthConfig, write_clips
+import mien
 from mien.data import sampling
 from mien.data.dataset import ClipSet
 from mien.data.labels import LabelSpec
 from mien.data.loader import ClipLoader, prepare_batch
 from mien.data.shards import Shards
 from mien.data.view import View
-from mien.faces.options import PrepareConfig
-from mien.faces.pipeline import prepare
 from mien.options import Arg
 from mien.recipes.masked import svfap_base, svfap_micro
 from mien.rng import generator
 from mien.tasks.classify import ClassifyConfig
-from mien.transforms.clip import Augment, ClipAugment, ClipSpec
+from mien.transforms.clip import ClipAugment, ClipSpec
 from mien.verbs.command import script
 
 SIZE, BATCH = 160, 32
-WAY = ClipAugment("random_resized", flip=0.5, randaugment=True, erase=0.25)
-PUBLISHED = ClipSpec(size=SIZE).augmented(WAY)
+CLIP = ClipSpec(16, 4, size=SIZE)
+PUBLISHED = ClipAugment("random_resized", flip=0.5, randaugment=True, erase=0.25)
 VIEWS = {
-    "pretrain": View(16, 4, "pretrain", Augment(size=SIZE, crop="multi_scale")),
-    "finetune": View(16, 4, "train", PUBLISHED),
+    "pretrain": View(16, 4, "pretrain", CLIP.augmented(ClipAugment("multi_scale"))),
+    "finetune": View(16, 4, "train", CLIP.augmented(PUBLISHED)),
 }
 
 
@@ -139,12 +137,10 @@ def prepared(videos: Path | None, work: Path, count: int) -> tuple[ClipSet, list
         folder = Shards(videos)
     else:
         if videos is None:
-            videos = (
-                write_clips(work / "synth", SynthConfig(clips=count, subjects=20), os.cpu_count() or 1).parent / "clips"
-            )
+            labels: Path = mien.synth(out=work / "synth", clips=count, subjects=20)
+            videos = labels.parent / "clips"
         files = sorted(p for p in videos.iterdir() if p.is_file())[:count]
-        prepare(files, work / "shards", PrepareConfig())
-        folder = Shards(work / "shards")
+        folder = mien.prepare(files, out=work / "shards")
     rows = folder.manifest.ok()
     rows = rows.take(range(min(len(rows), count)))
     sources = (Path(s) for s in dict.fromkeys(rows.column("source")))
@@ -171,8 +167,8 @@ def learners(device: str) -> dict[str, tuple[Any, dict[str, View], str | None]]:
     """Name to (model, views, name of its target), of a size that the device bears."""
     recipe = svfap_base() if device == "cuda" else svfap_micro()
     method = recipe.method.build()
-    spec = LabelSpec(("a", "b", "c", "d"), clip=ClipSpec(size=recipe.method.sees.size))
-    classifier = ClassifyConfig(spec, recipe.method.encoder, augment=WAY).build()
+    spec = LabelSpec(("a", "b", "c", "d"), clip=recipe.method.clip)
+    classifier = ClassifyConfig(spec, recipe.method.encoder, augment=PUBLISHED).build()
     return {
         f"{recipe.name} pretrain": (method, method.views(), None),
         f"{recipe.name} finetune": (classifier, classifier.views(), "label"),
@@ -208,11 +204,11 @@ def comparison(clips: ClipSet, videos: list[str], crops: list[str], workers: int
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """Speed of the loader beside other ways to read clips."""
+class Options:
+    """Clips per second and core that reach the training process, beside a plain PyAV-on-mp4 loader."""
 
     videos: Annotated[Path | None, Arg(positional=True)] = None
-    """Folder of videos, or shards written by mien prepare; videos are drawn by default."""
+    """Folder of videos, or shards written by mien prepare; drawn by code if there is none."""
     clips: int = 80
     """How many to use."""
     workers: int = 2
@@ -221,18 +217,16 @@ class Benchmark:
     """Batches of 32 clips read from each baseline; four times as many from ours."""
 
 
-def main(config: Benchmark) -> None:
-    console = Console(width=120)
+def main(options: Options) -> None:
+    console, workers = Console(width=120), options.workers
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with tempfile.TemporaryDirectory() as work:
-        clip_set, sources = prepared(config.videos, Path(work), config.clips)
-        crops = as_mp4(clip_set, Path(work) / "crops")
-        console.print(
-            f"{len(clip_set)} clips of {clip_set.height} px, {len(sources)} videos, {config.workers} workers, {device}"
-        )
-        console.print(comparison(clip_set, sources, crops, config.workers, config.batches))
-        console.print(augmentation(clip_set, device))
+        clips, videos = prepared(options.videos, Path(work), options.clips)
+        crops = as_mp4(clips, Path(work) / "crops")
+        console.print(f"{len(clips)} clips of {clips.height} px, {len(videos)} videos, {workers} workers, {device}")
+        console.print(comparison(clips, videos, crops, workers, options.batches))
+        console.print(augmentation(clips, device))
 
 
 if __name__ == "__main__":
-    script(Benchmark, main)
+    script(Options, main)

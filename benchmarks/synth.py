@@ -30,8 +30,8 @@ def _one_core(config: SynthConfig, clips: int) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """Speed of drawing: the whole command's work, then drawing and encoding apart."""
+class Options:
+    """Times the whole command's work, then drawing and encoding apart."""
 
     clips: int = 60
     """Clips of 64 frames to draw with all workers."""
@@ -41,14 +41,15 @@ class Benchmark:
     """Side of the picture in pixels."""
 
 
-def main(options: Benchmark) -> None:
-    config, clips = SynthConfig(clips=options.clips, size=options.size), options.clips
+def main(options: Options) -> None:
+    clips, workers, size = options.clips, options.workers, options.size
+    config = SynthConfig(clips=clips, size=size)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        write_clips(folder, config, options.workers)
+        write_clips(folder, config, workers)
         wall = time.perf_counter() - start
     draw, encode = _one_core(replace(config, clips=1), 12)
-    print(f"{clips} clips of {config.frames} frames, {config.size} px, {options.workers} workers: {wall:.1f} s")
+    print(f"{clips} clips of {config.frames} frames, {size} px, {workers} workers: {wall:.1f} s")
     print(f"{60 * clips / wall:.0f} clips a minute, start of the workers included, beside whatever else is running")
     print(f"{2 * 60 / (config.frames * (draw + encode)):.0f} clips a minute of two cores' processor time")
     print(
@@ -58,4 +59,4 @@ def main(options: Benchmark) -> None:
 
 
 if __name__ == "__main__":
-    script(Benchmark, main)
+    script(Options, main)

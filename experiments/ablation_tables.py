@@ -90,9 +90,9 @@ def mae_dfer(**changes: Any) -> Pretrained:
 
 def pretrained(recipe: str, changes: dict[str, Any]) -> Pretrained:
     """Sorts the changes into fields of the run, of the method and of its encoder."""
-    from mien.recipes.masked import RECIPES
+    from mien.recipes import recipe as named
 
-    of_method = vars(RECIPES[recipe]().method)
+    of_method = vars(named(recipe).method)
     run = {k: changes[k] for k in ("length", "data") if k in changes}
     method = tuple((k, v) for k, v in changes.items() if k in of_method)
     encoder = tuple((k, v) for k, v in changes.items() if k not in of_method and k not in run)

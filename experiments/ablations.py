@@ -14,29 +14,19 @@ from __future__ import annotations
 import csv
 import os
 import platform
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import tyro
-from ablation_cells import (
-    CLIPS,
-    FINETUNE_BATCH,
-    FINETUNE_STEPS,
-    PRETRAIN_BATCH,
-    PRETRAIN_STEPS,
-    SEEDS,
-    SUBJECTS,
-    Job,
-    draw_data,
-    jobs,
-)
+from ablation_cells import FINETUNE_BATCH, FINETUNE_STEPS, PRETRAIN_BATCH, PRETRAIN_STEPS, SEEDS, Job, draw_data, jobs
 from ablation_tables import NUM_FRAMES, SIZE, STRIDE, Ablation, Expected, Variant, ablations
-from cells import Scheduler, Score, done, finish, folder, kept, score, spent, uar
+from cells import Running, done, finish, folder, kept, spent
+from drawn import EXPRESSIONS
+from intervals import Score, counts_by_person, score, together, uar
+
+from mien.verbs.command import script
 
 
 @dataclass(frozen=True)
@@ -45,22 +35,11 @@ class Results:
 
     counts: dict[tuple[Variant, int], np.ndarray]
 
-    @cached_property
-    def people(self) -> int:
-        return len(next(iter(self.counts.values())))
-
-    def seeds(self, *variants: Variant) -> list[int]:
-        """Seeds that all of these have finished."""
-        return sorted({s for v, s in self.counts if all((w, s) in self.counts for w in variants)})
-
     def score(self, variant: Variant, minus: Variant | None = None) -> Score | None:
         """UAR of a variant, or the difference of two on the same seeds and resampled people; None where nothing is there."""
         pair = [variant] if minus is None else [variant, minus]
-        seeds = self.seeds(*pair)
-        if not seeds:
-            return None
-        stacks = [np.stack([self.counts[v, s] for s in seeds]) for v in pair]
-        return score(*stacks)
+        stacks = together(*({s: found for (v, s), found in self.counts.items() if v == one} for one in pair))
+        return score(*stacks) if stacks else None
 
 
 def read_counts(predictions: Path) -> np.ndarray:
@@ -68,11 +47,8 @@ def read_counts(predictions: Path) -> np.ndarray:
     with open(predictions, newline="") as file:
         rows = list(csv.DictReader(file))
     names = [key.removeprefix("p_") for key in rows[0] if key.startswith("p_")]
-    people = sorted({row["subject"] for row in rows})
-    counts = np.zeros((len(people), len(names), len(names)), np.int64)
-    for row in rows:
-        counts[people.index(row["subject"]), names.index(row["label"]), names.index(row["predicted"])] += 1
-    return counts
+    label, predicted, subject = ([row[c] for row in rows] for c in ("label", "predicted", "subject"))
+    return counts_by_person(label, predicted, subject, names)
 
 
 def read_results(tables: Iterable[Ablation], out: Path) -> Results:
@@ -147,12 +123,9 @@ def summary(tables: Sequence[Ablation], results: Results) -> list[str]:
 
 def document(tables: Sequence[Ablation], out: Path, hours: float, workers: int) -> str:
     """docs/ablations.md."""
-    results, costs, cells = (
-        read_results(tables, out),
-        spent(out),
-        [j for j in jobs(tables, SEEDS) if j.kind == "finetune"],
-    )
-    chance = 100 / 7
+    results, costs = read_results(tables, out), spent(out)
+    cells = [j for j in jobs(tables, SEEDS) if j.kind == "finetune"]
+    clips, people, chance = EXPRESSIONS.clips, EXPRESSIONS.subjects, 100 / 7
     spent_h, finished = sum(costs.values()) / 3600, len(results.counts)
     head = f"""# Ablations at small scale
 
@@ -164,7 +137,7 @@ on {date.today()}. {finished} of {len(cells)} cells are finished. Machine: {mach
 What to make of it is in the [lab book](lab.md).
 {spent_h:.2f} of {hours * workers:g} core-hours are spent; other work ran beside, so times are processor time, not the clock's.
 
-- Data: {CLIPS} clips of {SUBJECTS} drawn people, the inner 60 % of the usual crop (brows to chin) at {SIZE} pixels,
+- Data: {clips} clips of {people} drawn people, the inner 60 % of the usual crop (brows to chin) at {SIZE} pixels,
   {NUM_FRAMES} frames at stride {STRIDE}. Seven expressions, scored on people never seen: UAR in %, chance {chance:.1f}.
 - Pre-training: {PRETRAIN_STEPS} steps of {PRETRAIN_BATCH} clips, all but those of the test people.
 - Fine-tuning: {FINETUNE_STEPS} steps of {FINETUNE_BATCH} clips of the training people; flips alone, batch norm before the head.
@@ -190,34 +163,28 @@ def machine() -> str:
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Running):
     """Run the papers' ablations at small scale, or go on with them."""
 
     out: Path = Path("runs/ablations")
     """Folder of all runs."""
     hours: float = 3.0
     """Budget: hours x workers of processor time, over all starts."""
-    workers: int = 2
-    """Single-thread runs side by side."""
     table: Path = Path("docs/ablations.md")
-    table_only: bool = False
-    """Only rewrite the table from what is finished."""
+    """Page that is rewritten."""
 
 
-def main() -> int:
-    args = tyro.cli(Args)
+def main(args: Args) -> int:
     tables = ablations()
 
     def write() -> None:
         args.table.parent.mkdir(parents=True, exist_ok=True)
         args.table.write_text(document(tables, args.out, args.hours, args.workers))
 
-    if args.table_only:
-        write()
-        return 0
-    draw_data(args.out, args.workers)
-    return finish(Scheduler(jobs(tables, SEEDS), args.out, args.workers, args.hours * args.workers * 3600), write)
+    if not args.table_only:
+        draw_data(args.out, args.workers)
+    return finish(jobs(tables, SEEDS), args, args.hours * args.workers * 3600, write)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script(Args, main)

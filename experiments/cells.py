@@ -1,4 +1,4 @@
-"""What these scripts share: cells of tables as resumable processes of one thread; intervals over seeds and people."""
+"""Cells of tables as resumable processes of one thread, and the page that shows them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from mien.rng import generator
-
-RESAMPLES = 2000
+IN_A_CELL: dict[str, Any] = {"workers": 0, "save_every_s": 60.0}
+"""Of every training: it reads in its own thread, and loses at most a minute when it is stopped."""
 
 
 class Job(Protocol):
@@ -50,6 +47,11 @@ def done(job: Job, out: Path) -> bool:
 def kept(job: Job, out: Path) -> dict[str, Any]:
     """What a finished job returned."""
     return json.loads((folder(job, out) / "done.json").read_text())
+
+
+def in_order(cells: Iterable[Any]) -> list[Any]:
+    """Every job once, each after the one that it needs."""
+    return list(dict.fromkeys(job for cell in cells for job in (cell.needs, cell) if job))
 
 
 @dataclass
@@ -118,19 +120,33 @@ class Scheduler:
         after(job)
 
 
-def finish(scheduler: Scheduler, write: Callable[[], None]) -> int:
-    """Runs what is missing and rewrites the page after each job; returns the exit code."""
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Options of every script of cells."""
+
+    out: Path
+    """Folder of all runs."""
+    workers: int = 2
+    """Single-thread runs side by side."""
+    table_only: bool = False
+    """Only rewrite the page from what is finished."""
+
+
+def finish(todo: Sequence[Any], running: Running, budget_s: float, write: Callable[[], None]) -> int:
+    """Runs what is missing while the budget of processor time lasts, and rewrites the page after each job; returns the exit
+    code."""
+    out, scheduler = running.out, Scheduler(todo, running.out, running.workers, budget_s)
 
     def after(job: Any) -> None:
         write()
-        if done(job, scheduler.out):
-            finished = sum(done(j, scheduler.out) for j in scheduler.todo)
-            minutes = sum(spent(scheduler.out).values()) / 60
-            result = {k: v for k, v in kept(job, scheduler.out).items() if not isinstance(v, list)}
-            print(f"[{finished}/{len(scheduler.todo)}] {minutes:.0f} min  {job.name}  {result}", flush=True)
+        if done(job, out):
+            finished, minutes = sum(done(j, out) for j in todo), sum(spent(out).values()) / 60
+            result = {k: v for k, v in kept(job, out).items() if not isinstance(v, list)}
+            print(f"[{finished}/{len(todo)}] {minutes:.0f} min  {job.name}  {result}", flush=True)
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    scheduler.run(after)
+    if not running.table_only:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        scheduler.run(after)
     write()
     if scheduler.signal is not None:
         print("stopped; what was finished is kept, the same command goes on", file=sys.stderr)
@@ -158,14 +174,21 @@ def work(job: Job, out: Path) -> None:
         if done(job, out):
             return
         try:
-            result = job.do(out)
+            carry_out(job, out)
         except Interrupted as stop:
             sys.exit(stop.exit_code)
         finally:
             note(out, {"job": job.name, "cpu_s": round(time.process_time(), 1)})
-        temporary = place / "done.tmp"
-        temporary.write_text(json.dumps(result) + "\n")
-        temporary.replace(place / "done.json")
+
+
+def carry_out(job: Job, out: Path) -> None:
+    """Runs a job and keeps what it returns."""
+    place = folder(job, out)
+    place.mkdir(parents=True, exist_ok=True)
+    result = job.do(out)
+    temporary = place / "done.tmp"
+    temporary.write_text(json.dumps(result) + "\n")
+    temporary.replace(place / "done.json")
 
 
 def note(out: Path, entry: dict[str, Any]) -> None:
@@ -182,60 +205,6 @@ def spent(out: Path) -> dict[str, float]:
             entry = json.loads(line)
             total[entry["job"]] = total.get(entry["job"], 0.0) + entry["cpu_s"]
     return total
-
-
-@dataclass(frozen=True)
-class Score:
-    """Interval of a mean over seeds: 95 %, percentiles of resampled seeds and test people."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """In percent."""
-        return f"{100 * self.mean:.1f} ({100 * self.low:.1f} to {100 * self.high:.1f})"
-
-    @property
-    def apart(self) -> bool:
-        """A difference that is told apart from zero."""
-        return self.low > 0 or self.high < 0
-
-
-def uar(counts: np.ndarray) -> np.ndarray:
-    """Mean recall ``[...]`` of confusion counts ``[..., K, K]`` (rows: truth)."""
-    support = counts.sum(axis=-1)
-    recall = np.divide(
-        counts.diagonal(axis1=-2, axis2=-1), support, out=np.full(support.shape, np.nan), where=support > 0
-    )
-    return np.nanmean(recall, axis=-1)
-
-
-def resample(counts: np.ndarray) -> np.ndarray:
-    """Counts ``[seeds, people, K, K]`` to ``[RESAMPLES, K, K]``: seeds and people drawn with replacement. The draws depend on
-    the numbers of seeds and people alone, so two variants are resampled alike."""
-    rng = generator("ablations", 0)
-    weights = [draws_of(rng, n) for n in counts.shape[:2]]
-    by_person = np.einsum("rs,sp...->rp...", weights[0], counts)
-    return np.einsum("rp,rpkl->rkl", weights[1], by_person)
-
-
-def draws_of(rng: np.random.Generator, number: int) -> np.ndarray:
-    """How often each of `number` is drawn, ``[RESAMPLES, number]``."""
-    return rng.multinomial(number, np.full(number, 1 / number), size=RESAMPLES).astype(float)
-
-
-def score(counts: np.ndarray, minus: np.ndarray | None = None) -> Score:
-    """UAR of ``[seeds, people, K, K]`` (seeds averaged), or the difference to another on the same seeds and people."""
-
-    def mean(stack: np.ndarray) -> float:
-        return float(np.mean([uar(c.sum(axis=0)) for c in stack]))
-
-    value, drawn = mean(counts), uar(resample(counts))
-    if minus is not None:
-        value, drawn = value - mean(minus), drawn - uar(resample(minus))
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return Score(value, float(low), float(high))
 
 
 def between(text: str, table: str, script: str, content: str) -> str:

@@ -7,12 +7,14 @@ FOLDER holds `cremad` (clips, and the corpus's CSV files somewhere below) and `r
 
 from __future__ import annotations
 
-import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from mien.corpora.corpus import Listing
 from mien.corpora.table import read_corpus
-from mien.errors import UserError
+from mien.options import Arg
+from mien.verbs.command import script
 
 
 def show(title: str, root: Path, listing: Listing) -> None:
@@ -40,7 +42,16 @@ def vote_table(listing: Listing) -> None:
         )
 
 
-def main(folder: Path) -> None:
+@dataclass(frozen=True)
+class Check:
+    """What the parsers make of downloaded clips and annotation files of CREMA-D and RAVDESS."""
+
+    folder: Annotated[Path, Arg(positional=True)]
+    """Holds cremad and ravdess."""
+
+
+def main(check: Check) -> None:
+    folder = check.folder
     for votes in ("face", "multimodal", "voice"):
         root = folder / "cremad"
         _, listing = read_corpus("crema-d", root, [f"votes={votes}"])
@@ -54,9 +65,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    try:
-        main(Path(sys.argv[1]))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    script(Check, main)

@@ -11,20 +11,30 @@ end_s, a column per slot, split, subject.
 
 from __future__ import annotations
 
-import argparse
 import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-HALF_S = {"letter": 0.40, "command": 0.90, "colour": 0.50, "preposition": 0.50, "digit": 0.50, "adverb": 0.50}
+from mien.options import Arg
+from mien.verbs.command import script
+
+Slot = Literal["letter", "command", "colour", "preposition", "digit", "adverb"]
+HALF_S = {"letter": 0.40, "command": 0.90}
+OTHER_HALF_S = 0.50
 CLIP_S = 3.0
 
 
-def stretches(folder: Path, slots: list[str]) -> list[dict[str, str]]:
+def stretches(folder: Path, slots: Sequence[Slot]) -> list[dict[str, str]]:
     with open(folder / "segments.csv", newline="") as file:
         segments = [row for row in csv.DictReader(file) if row["slot"] in slots]
     rows = []
     for segment in segments:
-        half, middle = HALF_S[segment["slot"]], (float(segment["start_s"]) + float(segment["end_s"])) / 2
+        half, middle = (
+            HALF_S.get(segment["slot"], OTHER_HALF_S),
+            (float(segment["start_s"]) + float(segment["end_s"])) / 2,
+        )
         middle = min(max(middle, half), CLIP_S - half)
         row = {"path": str((folder / segment["path"]).resolve()), "split": segment["split"], "subject": "s1"}
         row |= {"start_s": f"{middle - half:.3f}", "end_s": f"{middle + half:.3f}", **dict.fromkeys(slots, "")}
@@ -32,19 +42,26 @@ def stretches(folder: Path, slots: list[str]) -> list[dict[str, str]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--slots", nargs="+", choices=sorted(HALF_S), default=["letter", "command"])
-    args = parser.parse_args()
-    rows = stretches(args.folder, args.slots)
-    with open(args.out, "w", newline="") as file:
+@dataclass(frozen=True)
+class Words:
+    """GRID's words as a labels CSV for mien prepare."""
+
+    folder: Annotated[Path, Arg(positional=True, metavar="GRID_FOLDER")]
+    """Folder of one speaker, with segments.csv."""
+    out: Annotated[Path, Arg(positional=True, metavar="CSV")]
+    """Table to write."""
+    slots: tuple[Slot, ...] = ("letter", "command")
+    """Which words of the sentence."""
+
+
+def main(words: Words) -> None:
+    rows = stretches(words.folder, words.slots)
+    with open(words.out, "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    print(f"{len(rows)} stretches in {args.out}")
+    print(f"{len(rows)} stretches in {words.out}")
 
 
 if __name__ == "__main__":
-    main()
+    script(Words, main)

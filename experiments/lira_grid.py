@@ -17,34 +17,26 @@ from __future__ import annotations
 import csv
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mien.contract import Store
+import mien
 from mien.data.dataset import ClipSet
 from mien.data.shards import Shards
 from mien.data.view import Hearing, Picked
-from mien.errors import Interrupted, UserError
 from mien.faces.align import FIVE_POINT
-from mien.faces.options import PrepareConfig, contract_for
-from mien.faces.pipeline import prepare
 from mien.methods.lira import LiRA, LiRAConfig
-from mien.models import load
-from mien.recipes.lira import lira_micro
-from mien.recipes.pretrain import pretrain
-from mien.train.loop import TrainConfig
 from mien.transforms.geometry import resize
+from mien.verbs.command import script
 
 SIZE = 96
 SPLIT = "lira_split"
@@ -55,18 +47,24 @@ VIDEOS = {".mp4", ".mpg", ".mov", ".mkv", ".webm", ".avi"}
 
 @dataclass(frozen=True)
 class Options:
+    """LiRA on one speaker of GRID and on any talking faces; see the text at the top of the file."""
+
     grid: Path
     """Folder of one GRID speaker: labels.csv with path and split, and the clips."""
     out: Path
+    """Folder of everything."""
     faces: Path | None = None
     """Folder of unlabelled talking faces."""
     sentences: int = 150
     """Training and validation sentences that are used, from the first on."""
     steps: int = 600
+    """Of the pre-training."""
     seed: int = 0
+    """Of the pre-training."""
     random_seeds: int = 3
     """Encoders with random weights beside the trained one."""
     minutes: float = 30.0
+    """Time of one start."""
 
 
 def listing(options: Options, path: Path) -> int:
@@ -194,19 +192,16 @@ def held_out(run: Path) -> dict[str, float]:
 
 def run(options: Options) -> dict[str, Any]:
     options.out.mkdir(parents=True, exist_ok=True)
-    table, shards = options.out / "videos.csv", options.out / "shards"
+    table, folder = options.out / "videos.csv", options.out / f"run-{options.seed}"
     count = listing(options, table)
-    store = Store(size=SIZE, color=False, fps=25.0)
-    prepare([], shards, PrepareConfig(contract_for("face", store=store)), table, 0)
-    recipe = lira_micro()
-    train = TrainConfig(
-        batch_size=16, steps=options.steps, seed=options.seed, workers=1, evaluate_every=100, save_every_steps=100
-    )
-    folder = options.out / f"run-{options.seed}"
-    path = pretrain(replace(recipe, train=train), [shards], folder, "cpu", SPLIT)
-    model = load(path).module
+    shards = mien.prepare(labels=table, out=options.out / "shards", size=SIZE, grey=True, fps=25.0, workers=0)
+    train = {"batch_size": 16, "steps": options.steps, "seed": options.seed, "workers": 1}
+    often = {"evaluate_every": 100, "save_every_steps": 100}
+    model = mien.pretrain(
+        "lira-micro", data=shards, out=folder, device="cpu", split_column=SPLIT, **train, **often
+    ).module
     assert isinstance(model, LiRA)
-    data = sentences(Shards(shards))
+    data = sentences(shards)
     return {
         "videos": count,
         "sentences": {"train": sum(not s.held_out for s in data), "held out": sum(s.held_out for s in data)},
@@ -218,22 +213,13 @@ def run(options: Options) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    options = tyro.cli(Options, description=__doc__)
+def main(options: Options) -> None:
     torch.set_num_threads(1)
-    try:
-        with time_limit(options.minutes):
-            results = run(options)
-    except (Interrupted, KeyboardInterrupt) as error:
-        print(str(error) or "stopped; the same command goes on", file=sys.stderr)
-        return 130
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    with time_limit(options.minutes):
+        results = run(options)
     (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script(Options, main)

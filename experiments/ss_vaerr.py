@@ -11,20 +11,25 @@ say so. `--minutes` bounds the processor time of all starts of a table together:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
-import tyro
-from cells import RESAMPLES, Scheduler, Score, between, done, draws_of, finish, folder, spent
+from cells import IN_A_CELL, Running, between, done, finish, folder, in_order, spent
+from drawn import draw
+from intervals import RESAMPLES, BySeed, Score, draws_of, together
 
+from mien.corpora.synthetic import SynthConfig
 from mien.rng import generator
 from mien.scoring.values import moments, value_rates
+from mien.verbs.command import script
+
+if TYPE_CHECKING:
+    from mien.train.experiment import Experiment
 
 Table = Literal["pretexts", "losses", "augmentations"]
 Frozen = Literal["none", "first", "all"]
@@ -32,9 +37,8 @@ TABLES: tuple[Table, ...] = ("pretexts", "losses", "augmentations")
 TARGETS = ("arousal", "valence")
 SEEDS = (0, 1, 2)
 
-CLIPS, SUBJECTS, CLIP_FRAMES, FPS = 240, 120, 100, 25
-# The inner 60 % of the usual crop (brows to chin), as in the ablations: what a micro model can see in minutes (docs/lab.md).
-MARGIN, SIZE, CROP = -0.2, 64, 54
+TALKING = SynthConfig(240, 120, frames=100, fps=25, sound=True)
+SIZE, CROP = 64, 54
 # Steps that cost every pretext about the same processor time: 400 frames a step for LiRA, 128 in two views for BYOL, 128 in two
 # large and two small ones for DINO.
 PRETRAIN = {"lira": ("lira-micro", 900), "byol": ("byol-video-micro", 750), "dino": ("dino-video-micro", 640)}
@@ -79,17 +83,20 @@ class Pretext:
         return f"pretrain-{self.start}/{self.seed}"
 
     def do(self, out: Path) -> dict[str, Any]:
-        from mien.models import load
-        from mien.recipes.pretrain import RECIPES, pretrain
+        from mien.verbs.pretrain import pretrain
 
-        recipe, steps = PRETRAIN[self.start]
-        found = RECIPES[recipe]()
-        train = replace(
-            found.train, steps=steps, seed=self.seed, workers=0, save_every_s=60.0, log_every=25, evaluate_every=10**6
-        )
-        return load(
-            pretrain(replace(found, train=train), [out / "shards"], folder(self, out) / "run", "cpu")
-        ).provenance.metrics
+        experiment = pretraining(self.start, self.seed)
+        run = folder(self, out) / "run"
+        return pretrain(experiment, data=out / "shards", out=run, device="cpu").provenance.metrics
+
+
+def pretraining(start: str, seed: int) -> Experiment:
+    from mien.recipes import recipe
+
+    name, steps = PRETRAIN[start]
+    usual = recipe(name)
+    train = replace(usual.train, steps=steps, seed=seed, log_every=25, evaluate_every=10**6, **IN_A_CELL)
+    return replace(usual, train=train)
 
 
 @dataclass(frozen=True)
@@ -112,31 +119,30 @@ class Cell:
 
     def do(self, out: Path) -> dict[str, Any]:
         from mien.data.shards import Shards
-        from mien.encoders.lip_reading import lip_reading_micro
-        from mien.models import load
-        from mien.recipes.finetune import finetune
-        from mien.recipes.supervised import FinetuneData
         from mien.scoring.evaluation import evaluate
+        from mien.verbs.finetune import finetune
 
         run, shards = folder(self, out) / "run", out / "shards"
         init = str(folder(self.needs, out) / "run") if self.needs else None
-        finetune(recipe_of(self), FinetuneData(shards), run, init, lip_reading_micro(), SIZE, "cpu", "sequence-micro")
-        result = evaluate(load(run), Shards(shards), run / "evaluation")
+        model = finetune(finetuning(self), data=shards, out=run, device="cpu", init=init)
+        result = evaluate(model, Shards(shards), run / "evaluation")
         return {name: result["per_target"][name]["ccc"] for name in TARGETS}
 
 
-def recipe_of(cell: Cell) -> Any:
+def finetuning(cell: Cell) -> Experiment:
+    from mien.encoders.lip_reading import lip_reading_micro
     from mien.recipes.sequence import TABLE_III, TABLE_IV, sequence_micro
 
-    recipe = sequence_micro()
-    augment = TABLE_IV[cell.augment] | ({"crop": CROP} if "crop" in TABLE_IV[cell.augment] else {})
-    train = replace(
-        recipe.train, batch_size=FINETUNE_BATCH, steps=FINETUNE_STEPS, seed=cell.seed, workers=0, save_every_s=60.0,
-        log_every=25,
+    usual, augment = sequence_micro(), TABLE_IV[cell.augment]
+    spec = usual.task.spec
+    changed = usual.learning(
+        spec=replace(spec, clip=replace(spec.clip, num_frames=SEGMENT, size=SIZE)), encoder=lip_reading_micro(),
+        frozen=cell.frozen, loss=TABLE_III[cell.loss], augment=replace(augment, crop=CROP) if augment.crop else augment,
     )  # fmt: skip
-    return replace(
-        recipe, num_frames=SEGMENT, size=SIZE, frozen=cell.frozen, train=train, **TABLE_III[cell.loss], **augment
+    train = replace(
+        usual.train, batch_size=FINETUNE_BATCH, steps=FINETUNE_STEPS, seed=cell.seed, log_every=25, **IN_A_CELL
     )
+    return replace(changed, train=train)
 
 
 def cells_of(table: Table) -> list[Cell]:
@@ -154,21 +160,11 @@ def cells_of(table: Table) -> list[Cell]:
 
 def jobs(table: Table) -> list[Any]:
     """What has to be run, in order."""
-    return list(dict.fromkeys(j for cell in cells_of(table) for j in (cell.needs, cell) if j))
+    return in_order(cells_of(table))
 
 
 def draw_data(out: Path, workers: int) -> None:
-    from mien.corpora.synthetic import SynthConfig, write_clips
-    from mien.faces.from_corpus import plan_corpus, prepare_corpus
-    from mien.faces.options import PrepareOptions
-
-    if (out / "shards" / "manifest.parquet").is_file():
-        return
-    print(f"drawing {CLIPS} talking clips of {SUBJECTS} people, finding their faces", flush=True)
-    write_clips(out / "videos", SynthConfig(CLIPS, SUBJECTS, frames=CLIP_FRAMES, fps=FPS, sound=True), workers)
-    wanted = PrepareOptions(margin=MARGIN, size=SIZE, grey=True, fps=FPS)
-    plan = plan_corpus("synthetic", out / "videos", wanted)
-    prepare_corpus(plan, out / "shards", workers=workers)
+    draw(out, out / "shards", TALKING, workers, corpus="synthetic", size=SIZE, grey=True, fps=TALKING.fps)
 
 
 def sums_of(predictions: Path) -> np.ndarray:
@@ -207,29 +203,20 @@ def _ccc(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return value_rates(sums.sum(1))["ccc"].mean(0), np.einsum("rs,rsk->rk", seeds, each) / sums.shape[0]
 
 
-def read(cell: Cell, out: Path) -> np.ndarray | None:
-    """Sums of a finished cell."""
-    return sums_of(folder(cell, out) / "run" / "evaluation" / "predictions.parquet") if done(cell, out) else None
-
-
-def stack_of(cells: Sequence[Cell], out: Path) -> tuple[list[int], np.ndarray | None]:
-    """Finished seeds, and their sums."""
-    found = {c.seed: s for c in cells if (s := read(c, out)) is not None}
-    return list(found), np.stack(list(found.values())) if found else None
+def read(cells: Sequence[Cell], out: Path) -> BySeed:
+    """Sums of the finished ones."""
+    ready = [c for c in cells if done(c, out)]
+    return {c.seed: sums_of(folder(c, out) / "run" / "evaluation" / "predictions.parquet") for c in ready}
 
 
 def shown(cells: Sequence[Cell], out: Path, reference: Sequence[Cell] = ()) -> list[str]:
     """The scores of both targets, the number of seeds, and the differences to a reference on the seeds that both have."""
-    seeds, sums = stack_of(cells, out)
-    if sums is None:
+    found = read(cells, out)
+    if not found:
         return ["unfinished"] * 2 + ["0"] + [""] * 2
-    texts = [*map(plain, scores(sums)), str(len(seeds))]
-    known, others = stack_of(reference, out)
-    both = [s for s in seeds if s in known]
-    if not both or others is None:
-        return [*texts, "", ""]
-    pair = (sums[[seeds.index(s) for s in both]], others[[known.index(s) for s in both]])
-    return [*texts, *(plain(s) + (" *" if s.apart else "") for s in scores(*pair))]
+    texts = [*map(plain, scores(*together(found))), str(len(found))]
+    pair = together(found, read(reference, out))
+    return [*texts, *([plain(s) + (" *" if s.apart else "") for s in scores(*pair)] if pair else ["", ""])]
 
 
 HEAD = "arousal (95 %) | valence (95 %) | seeds | arousal against {0} | valence against {0} | paper: SEWA, RECOLA"
@@ -274,23 +261,20 @@ def section(table: Table, out: Path, minutes: float, workers: int) -> str:
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Running):
     """Run SS-VAERR's tables at small scale, or go on with them."""
 
     table: Table = "pretexts"
+    """One of the paper's."""
     out: Path = Path("runs/ss_vaerr")
     """Folder of all runs; the tables share it."""
     minutes: float = 90.0
     """Budget of the table: minutes x workers of processor time, over all starts."""
-    workers: int = 2
-    """Single-thread runs side by side."""
     page: Path = Path("docs/ss-vaerr.md")
-    table_only: bool = False
-    """Only rewrite the page from what is finished."""
+    """Page whose table is rewritten."""
 
 
-def main() -> int:
-    args = tyro.cli(Args)
+def main(args: Args) -> int:
     todo = jobs(args.table)
 
     def write() -> None:
@@ -299,15 +283,13 @@ def main() -> int:
             page = between(page, table, "experiments/ss_vaerr.py", section(table, args.out, args.minutes, args.workers))
         args.page.write_text(page)
 
-    if args.table_only:
-        write()
-        return 0
-    draw_data(args.out, args.workers)
+    if not args.table_only:
+        draw_data(args.out, args.workers)
     # what other tables have spent is not this one's
     own = {j.name for j in todo}
     elsewhere = sum(s for name, s in spent(args.out).items() if name not in own)
-    return finish(Scheduler(todo, args.out, args.workers, args.minutes * args.workers * 60 + elsewhere), write)
+    return finish(todo, args, args.minutes * args.workers * 60 + elsewhere, write)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script(Args, main)

@@ -9,29 +9,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image
 
 from mien.data.dataset import ClipSet
 from mien.data.shards import Shards
-from mien.recipes.contrastive import warp_of
+from mien.learner import TrainingData
+from mien.methods.contrawarping import ContraWarpingConfig
+from mien.options import Arg
 from mien.rng import generator
 from mien.transforms.contrastive import sample
 from mien.transforms.warp import Warp
+from mien.verbs.command import script
 
 
 @dataclass(frozen=True)
 class Sheet:
-    shards: tyro.conf.Positional[Path]
-    out: tyro.conf.Positional[Path]
+    """A contact sheet of random local warps."""
+
+    shards: Annotated[Path, Arg(positional=True)]
+    """Faces that are warped, as mien prepare wrote them."""
+    out: Annotated[Path, Arg(positional=True)]
+    """Picture to write."""
     rows: int = 6
+    """Faces."""
     columns: int = 7
+    """Pictures of each face, the first as it is."""
     size: int = 128
     """Pixels of a picture."""
     seed: int = 0
+    """Of the faces and the warps."""
     warp: Warp = field(default_factory=Warp)
     palette: int = 0
     """Colours of the picture, for small files; 0 keeps all."""
@@ -69,7 +79,8 @@ def sheet(pictures: torch.Tensor, warp: Warp, columns: int, size: int, seed: int
 
 def main(args: Sheet) -> None:
     shards = Shards(args.shards)
-    warp = warp_of(args.warp, [shards.contract.geometry])
+    data = TrainingData((shards,), (shards.manifest.ok(),))
+    warp = ContraWarpingConfig(warp=args.warp).fitted(data).warp
     picture = Image.fromarray(sheet(faces(shards, args.rows, args.seed), warp, args.columns, args.size, args.seed))
     if args.palette:
         picture = picture.quantize(args.palette)
@@ -78,4 +89,4 @@ def main(args: Sheet) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Sheet))
+    script(Sheet, main)

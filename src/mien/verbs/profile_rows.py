@@ -1,16 +1,14 @@
-"""Parameters and FLOPs, counted as the papers count them, and the rows of the papers' tables."""
+"""The rows of the papers' tables and their counts beside the printed ones."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from mien.data.labels import LabelSpec
 from mien.encoders.lgi_former import LGIFormerConfig
@@ -23,48 +21,13 @@ from mien.methods.mae_dfer import MAEDFERConfig
 from mien.methods.masked import MaskedConfig
 from mien.methods.svfap import SVFAPConfig
 from mien.methods.table import MethodConfig
+from mien.models.count import count_flops, count_parameters, forward_seconds, meta_clip
 from mien.recipes import index, recipe
 from mien.tasks.classify import ClassifyConfig
 from mien.transforms.clip import ClipSpec
 
 SEVEN = tuple("abcdefg")  # the papers count the classifier of DFEW's seven classes
 BILLION, MILLION = 1e9, 1e6
-
-
-def _layer_norm_flop(input_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-    # fvcore counts 5 per element; the counter below counts a multiply-add as 2, hence the factor.
-    return 2 * 5 * torch.Size(input_shape).numel()
-
-
-def _batch_norm_flop(input_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-    return 2 * 2 * torch.Size(input_shape).numel()  # fvcore's 2 per element in evaluation mode
-
-
-NORMS = {
-    torch.ops.aten.native_layer_norm: _layer_norm_flop,
-    torch.ops.aten.native_batch_norm: _batch_norm_flop,
-    torch.ops.aten.native_batch_norm.default: _batch_norm_flop,  # or the counter takes it apart into what it does not count
-}
-
-
-def count_flops(call: Callable[[], Any]) -> int:
-    """FLOPs of one call with a multiply-add as one: matrix products (attention's too), convolutions, 5 per element of a LayerNorm
-    and 2 of a BatchNorm; no softmax, activations or additions (fvcore's rules, decisions: flop-counting). Run it on the meta
-    device: nothing is computed.
-    """
-    counter = FlopCounterMode(display=False, custom_mapping=NORMS)
-    with counter, torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
-        call()
-    return counter.get_total_flops() // 2
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
-def meta_clip(size: int, num_frames: int = 16, channels: int = 3) -> Tensor:
-    """One clip without storage."""
-    return torch.zeros(1, channels, num_frames, size, size, device="meta")
 
 
 @dataclass(frozen=True)
@@ -240,30 +203,15 @@ def _profile_part(part: Part, latency: bool) -> Profile:
     with torch.device("meta"):
         module = part.module().eval()
     flops = count_flops(lambda: module(torch.zeros(part.shape, device="meta")))
-    seconds = _seconds(part.module(), part.shape) if latency else None
+    seconds = forward_seconds(part.module(), part.shape) if latency else None
     return Profile(part.name, None, None, count_parameters(module), flops, None, None, None, None, seconds)
 
 
 @lru_cache
 def _latency(config: ClassifyConfig) -> float:
-    return _seconds(config.build(), (1, 3, config.spec.clip.num_frames, config.spec.clip.size, config.spec.clip.size))
-
-
-def _seconds(model: nn.Module, shape: tuple[int, ...], repeats: int = 3) -> float:
-    """Best of a few forward passes of one clip, on a GPU if there is one; in float32."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, clip = model.eval().to(device), torch.zeros(shape, device=device)
-
-    def once() -> float:
-        start = time.perf_counter()
-        model(clip)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    with torch.inference_mode():
-        once()
-        return min(once() for _ in range(repeats))
+    return forward_seconds(
+        config.build(), (1, 3, config.spec.clip.num_frames, config.spec.clip.size, config.spec.clip.size)
+    )
 
 
 def agrees(count: int, unit: float, printed: float | None) -> bool | None:

@@ -7,7 +7,8 @@ import json
 import pytest
 import torch
 
-from mien.recipes.profile import (
+from mien.verbs.main import run
+from mien.verbs.profile_rows import (
     BILLION,
     MILLION,
     Variant,
@@ -18,7 +19,6 @@ from mien.recipes.profile import (
     svfap_tables,
     variants,
 )
-from mien.verbs.main import run
 
 PRINTED = [*svfap_tables(), *mae_dfer_tables()]
 
