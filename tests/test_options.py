@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import pytest
 
+from mien.encoders.table import EncoderConfig
 from mien.errors import UserError
 from mien.faces.options import PrepareConfig
 from mien.options import Arg, HelpWanted, UnknownOption, callable_of, from_keywords, help_text, leaves, nearest, parse
 from mien.options.fields import hints_of, is_config
+from mien.recipes import index, recipe
+from mien.train.experiment import Experiment
 from mien.verbs.main import VERBS
 from tests.verbs.options import class_of
 
@@ -301,17 +304,39 @@ SAME_NAME = {
     "fps": "of crops (asked, and recorded), and of videos that are drawn",
     "quality": "what prepare was asked, and what the contract of the shards records",
     "subsampling": "what prepare was asked, and what the contract of the shards records",
-    "margin": "what prepare was asked, and what the contract of the shards records",
+    "margin": "what prepare was asked, what the contract of the shards records, and a loss's distance",
+    "batch_size": "clips of an optimizer step, and clips at once where nothing is learned",
+    "workers": "loaders of a training, two by default, and processes side by side, one for each core",
+    "seed": "part of what an experiment is, and of a command",
+    "activation": "of numbers of a clip also sigmoid, of a published model the one in its front end",
+    "pool": "tokens that a task averages, and what a published model is made to average",
+    "bands": "80 of log-mel energies, 40 of MFCC",
+    "mask_ratio": "of training, and of a picture of what is hidden",
+    "kind": "of labels, and of optimizers",
+    "momentum": "of the copies that BYOL and DINO follow, and of SGD",
+    "dropout": "of LiRA's predictor, and of the GRU over a video",
+    "flip": "a probability with another default for clips, views of pictures and whole videos",
+    "grey": "crops without colour, and the probability of a view without colour",
+    "solarize": "of a view of a picture, and of a whole video",
+    "crop_area": "of a clip, and of each view of a picture, whose bounds the methods set",
+    "crop_aspect": "of a clip, and of each view of a picture, whose bounds the methods set",
+    "projection": "BYOL's 256 and SimSiam's 2,048 of all layers",
+    "predictor_hidden": "BYOL's 4,096 and SimSiam's 512",
 }
 
 
 def commands() -> set[type]:
-    """The options classes of all verbs, with their parts; what experiments hold (encoders, methods) has names of its own."""
+    """The options classes of all verbs and what all recipes hold, with their parts.
+
+    Encoders are left out: each has a width and a depth of its own architecture.
+    """
     found: set[type] = set()
-    stack: list[Any] = [class_of(verb) for verb in VERBS] + [PrepareConfig]
+    encoders = set(get_args(EncoderConfig))
+    stack: list[Any] = [class_of(verb) for verb in VERBS] + [PrepareConfig, Experiment]
+    stack += {type(recipe(name).learner) for name in index()}
     while stack:
         cls = stack.pop()
-        if cls not in found:
+        if cls not in found | encoders:
             found.add(cls)
             stack += [part for hint in hints_of(cls).values() for part in parts(hint)]
     return found

@@ -50,7 +50,9 @@ def test_only_the_loss_requires_grad(method):
     assert [k for k, v in out.items() if v.requires_grad] == ["loss"]
 
 
-@pytest.mark.parametrize("target", [LogMel(bands=8), LogMel(bands=8, reduce="stack"), MFCC(5, 20)], ids=repr)
+@pytest.mark.parametrize(
+    "target", [LogMel(bands=8), LogMel(bands=8, reduce="stack"), MFCC(coefficients=5, bands=20)], ids=repr
+)
 def test_every_parameter_gets_a_gradient(target):
     torch.manual_seed(0)
     config = replace(SMALL, target=target)

@@ -87,7 +87,7 @@ def test_an_unknown_verb_gets_the_nearest(typed: str, says: str, capsys: pytest.
 
 def test_the_page_of_old_names_has_them_all():
     page = (SNAPSHOT.parents[2] / "docs" / "renamed.md").read_text()
-    assert [option for _, option in renamed.OPTIONS if option not in page] == []
+    assert [name for name in (*(o for _, o in renamed.OPTIONS), *renamed.RECIPES) if name not in page] == []
 
 
 @pytest.mark.parametrize(("verb", "option"), renamed.OPTIONS)
@@ -98,6 +98,13 @@ def test_an_old_option_gets_its_new_name(verb: str, option: str, capsys: pytest.
     assert run([*words, option, "x"]) == 2
     says = f"there is no option {option} any more: {renamed.OPTIONS[verb, option]}"
     assert capsys.readouterr().err == f"mien {verb}: {says}\n"
+
+
+@pytest.mark.parametrize("name", renamed.RECIPES)
+def test_an_old_recipe_gets_its_new_name(name: str, capsys: pytest.CaptureFixture[str]):
+    assert name not in index()
+    assert run(["finetune", name, "--epochs", "3"]) == 2
+    assert capsys.readouterr().err == f"mien finetune: there is no recipe {name} any more: {renamed.RECIPES[name]}\n"
 
 
 def test_options_of_a_method_stand_without_its_name(capsys: pytest.CaptureFixture[str]):

@@ -80,8 +80,8 @@ class AcousticTarget:
 
 
 @dataclass(frozen=True)
-class LogMel(AcousticTarget):
-    """Logarithm of the energy in bands of equal width in mel (25 ms Hann windows)."""
+class MelBands(AcousticTarget):
+    """What is made of the energy in bands of equal width in mel."""
 
     bands: int = 80
     low_hz: float = 20.0
@@ -89,6 +89,11 @@ class LogMel(AcousticTarget):
 
     def __post_init__(self) -> None:
         check_bands(self.bands, self.low_hz, self.high_hz)
+
+
+@dataclass(frozen=True)
+class LogMel(MelBands):
+    """Logarithm of the energy in bands of equal width in mel (25 ms Hann windows)."""
 
     @property
     def width(self) -> int:
@@ -105,18 +110,16 @@ class LogMel(AcousticTarget):
 
 
 @dataclass(frozen=True)
-class MFCC(AcousticTarget):
+class MFCC(MelBands):
     """Cosine transform of the log-mel energies, with its first and second change over time."""
 
-    coefficients: int = 13
     bands: int = 40
-    low_hz: float = 20.0
-    high_hz: float = 7600.0
+    coefficients: int = 13
     deltas: int = 2
     """Orders of change besides the coefficients: 0, 1 or 2."""
 
     def __post_init__(self) -> None:
-        check_bands(self.bands, self.low_hz, self.high_hz)
+        super().__post_init__()
         limits = f"{self.coefficients} coefficients of {self.bands} bands: give 1 up to the number of bands"
         require(1 <= self.coefficients <= self.bands, limits)
         require(self.deltas in (0, 1, 2), f"{self.deltas} deltas: give 0, 1 or 2")

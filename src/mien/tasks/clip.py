@@ -38,8 +38,15 @@ OverTime = Literal["mean", "transformer", "gru"]
 Frozen = Literal["none", "first", "all"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Freezing:
+    frozen: Frozen = "none"
+    """What of the encoder is not trained: nothing, its first layer (of the lip-reading front end the 3-D convolution with its
+    normalisation, which SS-VAERR calls frozen), or all of it, so that the head alone learns."""
+
+
 @dataclass(frozen=True)
-class ClipTaskConfig(LearnerConfig):
+class ClipTaskConfig(Freezing, LearnerConfig):
     """Fields of every task on clips. What it trains on is in `spec`."""
 
     spec: Annotated[LabelSpec, FLAT] = field(default_factory=LabelSpec)
@@ -54,8 +61,6 @@ class ClipTaskConfig(LearnerConfig):
     """Before the head: LayerNorm as published, or batch statistics without weights, as linear probes of masked autoencoders
     use. Batch statistics remove what all clips share, which a small model on one camera cannot learn past (docs/lab.md).
     none: the published head after spatial reserve pooling."""
-    frozen: Frozen = "none"
-    """What of the encoder is not trained: nothing, its first layer, or all of it, so that the head alone learns."""
     drop_path: float = 0.1
     """Stochastic depth of a Transformer in fine-tuning: the share of clips for which its last block is left out."""
     frozen_stages: int = -1

@@ -27,7 +27,7 @@ from mien.learner import LearnerConfig, TrainingData
 from mien.losses.composite import CompositeLoss, Discrete, composite_loss
 from mien.losses.ordinal import bin_centres, clusters
 from mien.options import FLAT, HIDDEN
-from mien.tasks.clip import Frozen, freeze, per_frame, still
+from mien.tasks.clip import Freezing, freeze, per_frame, still
 from mien.transforms.clip import ClipSpec
 from mien.transforms.sequence import SequenceAugment, SequenceTransform
 
@@ -38,7 +38,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class SequenceConfig(LearnerConfig):
+class SequenceConfig(Freezing, LearnerConfig):
     """A sequence regressor and how it is trained: an encoder per frame, a GRU, the composite loss. Frames are picked by time.
 
     The targets are columns of the shards by frame. A training segment has the clip's number of frames; prediction takes whole
@@ -63,8 +63,6 @@ class SequenceConfig(LearnerConfig):
     output: Output = "regression"
     """What is predicted and scored where numbers and classes are trained. The paper does not say; the numbers are what its score,
     the concordance, is trained on in every row. Else the classes' expected value, or the middle of the likeliest class."""
-    frozen: Frozen = "none"
-    """first: the first layer (the 3-D convolution with its normalisation), which is what "frozen" means in the paper."""
     delay_s: float = 0.0
     """How late raters are, in seconds: training looks for a frame's target so much later, evaluation for a target's frame so
     much earlier."""

@@ -11,6 +11,7 @@ from mien.errors import UserError
 from mien.options import Arg, HelpWanted, from_keywords, help_text, parse
 from mien.options.shared import OnDevice
 from mien.recipes import index, recipe
+from mien.verbs import renamed
 from mien.verbs.main import say_once
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class RecipeVerb:
             self._refuse(argv)
         before, rest = named[: len(self.words)], argv[len(named) :]
         name = named[-1] if len(named) > len(self.words) else self._usual(before)
+        if name in renamed.RECIPES:
+            raise UserError(f"there is no recipe {name} any more: {renamed.RECIPES[name]}")
         prog = " ".join(["mien", self.name, *before, name])
         options, experiment = parse((self.options, recipe(name, self.modules)), rest, prog)
         self.show(self.work(*before, options, experiment))

@@ -22,6 +22,17 @@ OPTIONS: dict[tuple[str, str], str] = {
 }
 """By command and old option: what to type instead."""
 
+BENCHMARKS = ["dfew", "mafw", "crema-d", "ravdess", "enterface05"]
+RECIPES = {
+    **{
+        f"classify-{name}": f"mien benchmark {name} runs its folds, and classify trains one model"
+        for name in BENCHMARKS
+    },
+    "classify-avcaffe": "mien benchmark avcaffe-arousal (or -valence) runs its folds, and classify trains one model",
+    **{f"classify-{name}-svfap-released": "it is classify-svfap-released" for name in ("dfew", "mafw")},
+}
+"""Of recipes that are gone: what to type instead."""
+
 
 def now(verb: str, option: str) -> str | None:
     """What to type instead of an option that is gone; None for one that never was."""
