@@ -18,16 +18,22 @@ import yaml
 
 from mien.errors import UserError
 from mien.options import HelpWanted, parse
-from mien.recipes import index
+from mien.recipes import index, recipe
 from mien.verbs.main import VERBS, run
-from tests.verbs.options import RECIPE_VERBS, class_of, modules_of
+from tests.verbs.options import RECIPE_VERBS, class_of, lines_of, modules_of
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-FINETUNE = ROOT / "docs" / "finetune.md"
+INDEX = ROOT / "docs" / "index.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^    (?:.* -m )?(mien .*)$", re.MULTILINE)
+MAPPED = [(page, "Paper to code") for page in sorted((ROOT / "docs" / "methods").glob("*.md"))]
+MAPPED += [(ROOT / "docs" / "ss-vaerr.md", "Where it is in the code")]
+# Options of benchmarks/encoders.py, by which the page of speed explains its numbers.
+OF_SCRIPTS = {"--threads", "--clock", "--repeats"}
+# Pages with Python that goes on from the commands of README.
+PYTHON = [ROOT / "docs" / f"{name}.md" for name in ("finetune", "evaluate", "predict")]
 
 # What README's commands get so that the whole path fits a test: two steps of a model of a few thousand weights.
 TWO_STEPS = "--steps 2 --batch-size 2 --workers 0 --device cpu"
@@ -112,13 +118,43 @@ def test_commands_between_backticks_have_the_options_they_name(page: Path, line:
             raise
 
 
+def test_options_of_the_pages_exist():
+    """Of mien; renamed.md has those of before, and scripts are asked in test_scripts.py."""
+    known = {"--help", "--version"} | {option for verb in VERBS for option in lines_of(class_of(verb))}
+    known |= {option for name in index() for option in lines_of(recipe(name))}
+    wrong = []
+    for page in PAGES:
+        text = FENCED.sub("", page.read_text()) if page.name != "renamed.md" else ""
+        pieces = [
+            code
+            for code in re.findall(r"`([^`\n]+)`", text)
+            if not re.match(r"\S*(pip|python|torchrun)|THP_|MALLOC_", code)
+        ]
+        found = {option for code in pieces for option in re.findall(r"(?<![\w-])--[a-z][\w.-]*", code)}
+        wrong += [f"{page.name}: {option}" for option in found - known - OF_SCRIPTS]
+    assert wrong == []
+
+
+def test_files_that_the_pages_name_exist():
+    named = re.compile(r"`((?:tests|benchmarks|experiments|src|docs)/[\w./-]+\.\w+)`")
+    files = {name for page in PAGES for name in named.findall(page.read_text())} - {"docs/methods/x.md"}
+    assert len(files) > 20
+    assert [name for name in sorted(files) if not (ROOT / name).exists()] == []
+
+
+def test_the_index_has_every_page_once():
+    links = re.findall(r"\]\(([^)]+)\)", INDEX.read_text())
+    pages = [str(page.relative_to(INDEX.parent)) for page in INDEX.parent.rglob("*.md") if page != INDEX]
+    assert [name for name in pages if links.count(name) != 1] == []
+
+
 def test_the_code_that_papers_are_mapped_to_exists():
     """Every `file.py` and every name after it in the tables "Paper to code"."""
     source = ROOT / "src" / "mien"
     everything = "\n".join(path.read_text() for path in source.rglob("*.py"))
     seen = 0
-    for page in (ROOT / "docs" / "methods").glob("*.md"):
-        rows = [line for line in section(page, "Paper to code").splitlines() if line.startswith("|")][2:]
+    for page, title in MAPPED:
+        rows = [line for line in section(page, title).splitlines() if line.startswith("|")][2:]
         for row in rows:
             for code in re.findall(r"`([^`]+)`", row.split("|")[-2]):
                 if code.endswith(".py"):
@@ -126,7 +162,9 @@ def test_the_code_that_papers_are_mapped_to_exists():
                 elif re.fullmatch(r"[\w.]+", code):
                     owner, _, member = code.rpartition(".")
                     body = class_body(everything, owner) if owner else everything
-                    assert re.search(rf"(?:def|class) {member}\b|self\.{member} =", body), f"{page.name}: {code}"
+                    assert re.search(rf"(?:def|class) {member}\b|self\.{member} =|^{member} =", body, re.M), (
+                        f"{page.name}: {code}"
+                    )
                     seen += 1
     assert seen > 20
 
@@ -197,7 +235,7 @@ def draw_own_videos(folder: Path) -> None:
 
 
 def test_your_own_data_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """README's commands, sizes made small by options put after them; then the Python of README and of the fine-tuning page."""
+    """README's commands, sizes made small by options put after them; then the Python of README and of three pages."""
     monkeypatch.chdir(tmp_path)
     draw_own_videos(tmp_path / "videos")
     shutil.copy(min((tmp_path / "videos" / "clips").glob("*.mp4")), tmp_path / "my.mp4")
@@ -214,7 +252,14 @@ def test_your_own_data_runs_as_written(tmp_path: Path, monkeypatch: pytest.Monke
     assert all(abs(float(r["p_smile"]) + float(r["p_neutral"]) - 1) < 1e-3 for r in rows)
     assert "trained only on drawn faces" in (tmp_path / "out/my/report.html").read_text()
     names: dict[str, Any] = {}
-    for code in fenced(section(README, "Your own data"), "python") + fenced(FINETUNE.read_text(), "python"):
+    shutil.copy(tmp_path / "my.mp4", tmp_path / "talk.mp4")
+    for code in [
+        *fenced(section(README, "Your own data"), "python"),
+        *(c for p in PYTHON for c in fenced(p.read_text(), "python")),
+    ]:
         exec(code, names)
         assert names["model"].spec.names == ("neutral", "smile")
+    assert names["clips"].shape[1:] == (3, 16, 32, 32)
     assert names["logits"].shape == (1, 2)
+    assert names["scores"].record["num_videos"] == 2
+    assert (tmp_path / "out" / "talk" / "report.html").is_file()
