@@ -48,6 +48,28 @@ def test_a_function_says_its_options(verb: str):
     assert all(f"    {leaf.keyword}: {leaf.doc}" in function.__doc__ for leaf in options)
 
 
+@pytest.mark.parametrize("verb", RECIPE_VERBS)
+def test_a_function_of_recipes_says_its_options(verb: str):
+    function, options = getattr(mien, verb), leaves(class_of(verb))
+    assert function.__name__ == verb
+    names = [*inspect.signature(function).parameters]
+    assert names[-1] == "changes"
+    assert "recipe" in names
+    assert {leaf.keyword for leaf in options} < set(names)
+    assert all(f"    {leaf.keyword}: {leaf.doc}" in function.__doc__ for leaf in options)
+
+
+def test_a_script_without_a_guard_prepares(tmp_path: Path):
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import mien\n"
+        "labels = mien.synth('videos', clips=4, subjects=2, frames=16, size=64, workers=2)\n"
+        "print(len(mien.prepare(labels=labels, out='shards', size=32, crop='none', audio=False, workers=2).manifest))\n"
+    )
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+
+
 def test_from_drawing_to_shards(tmp_path: Path):
     labels = mien.synth(tmp_path / "videos", clips=2, subjects=2, frames=16, size=64, workers=1)
     assert labels == tmp_path / "videos" / "labels.csv"

@@ -21,6 +21,7 @@ from mien.errors import UserError
 from mien.faces.faces import detector_for
 from mien.faces.job import Job, died, run_job
 from mien.faces.options import PrepareConfig
+from mien.processes import apart_from_script
 
 
 @dataclass
@@ -82,7 +83,8 @@ def _start(out: Path, config: PrepareConfig) -> Slot:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, out, config), daemon=True)
-    process.start()
+    with apart_from_script():
+        process.start()
     theirs.close()  # so that its death is an end of file here
     return Slot(process, cast(Connection, ours))
 
@@ -115,10 +117,7 @@ def _bury(slot: Slot, queue: deque[Job], out: Path, tick: Callable[[float], None
     _stop(slot)
     assert job is not None
     if not slot.ready:
-        raise UserError(
-            f"the worker processes do not start (exit code {slot.process.exitcode}): try --workers 0; "
-            "a Python script has to call prepare under if __name__ == '__main__'"
-        )
+        raise UserError(f"the worker processes do not start (exit code {slot.process.exitcode}): try --workers 0")
     tick(-slot.done)
     if len(job.sources) > 1:
         queue.extendleft(reversed([replace(job, sources=(s,)) for s in job.sources]))

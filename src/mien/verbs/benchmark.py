@@ -164,4 +164,4 @@ def show(path: Path) -> None:
 
 
 VERB = RecipeVerb("benchmark", Benchmark, FINETUNE, work, show, ("PROTOCOL",), usual)
-main, benchmark = VERB.main, VERB.call
+main, benchmark = VERB.main, VERB.function

@@ -106,4 +106,4 @@ def show(path: Path) -> None:
 
 
 VERB = RecipeVerb("cross", Cross, FINETUNE, work, show)
-main, cross = VERB.main, VERB.call
+main, cross = VERB.main, VERB.function

@@ -17,6 +17,7 @@ from mien.corpora.synthetic.options import HowMany
 from mien.data.options import LabelShare
 from mien.options import FLAT, Arg
 from mien.options.shared import Workers
+from mien.processes import apart_from_script
 from mien.verbs.allocator import keep_freed_memory
 from mien.verbs.command import command, function
 from mien.verbs.main import STARTED_S
@@ -122,7 +123,7 @@ def run_folder(args: Demo, init: str, seed: int) -> Path:
 def finetune_all(args: Demo) -> None:
     """Single-threaded runs side by side: models this small gain little from more threads (docs/lab.md)."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(args.processes, spawn, initializer=use_one_thread) as pool:
+    with apart_from_script(), ProcessPoolExecutor(args.processes, spawn, initializer=use_one_thread) as pool:
         runs = [pool.submit(finetune_once, args, init, seed) for seed in SEEDS for init in INITS]
         for run in runs:
             run.result()

@@ -171,4 +171,4 @@ def say_contracts(start: Model | None, shards: Shards) -> None:
 
 
 VERB = RecipeVerb("finetune", Finetune, FINETUNE, work, show_model)
-main, finetune = VERB.main, VERB.call
+main, finetune = VERB.main, VERB.function

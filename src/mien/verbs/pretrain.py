@@ -108,4 +108,4 @@ class Looks:
 
 
 VERB = RecipeVerb("pretrain", Pretrain, PRETRAIN, work, show_model)
-main, pretrain = VERB.main, VERB.call
+main, pretrain = VERB.main, VERB.function

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from mien.errors import UserError
 from mien.options import Arg, HelpWanted, from_keywords, help_text, parse
+from mien.options.calls import doc_of, signature_of
 from mien.options.shared import OnDevice
 from mien.recipes import index, recipe
 from mien.verbs import renamed
@@ -80,6 +83,25 @@ class RecipeVerb:
         experiment = recipe(named, self.modules) if isinstance(named, str) else named
         options, experiment = from_keywords((self.options, experiment), args[1:], kwargs)
         return self.work(*before, options, experiment)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """`call` as ``mien.VERB``, whose signature and help list the options."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.call(*args, **kwargs)
+
+        names = [*(word.lower() for word in self.words), "recipe"]
+        first = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+        rest = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature_of(self.options).parameters.values()]
+        call.__name__ = call.__qualname__ = self.name
+        where = " ".join(["mien", self.name, *self.words, "RECIPE"])
+        call.__doc__ = (
+            f"{doc_of(self.options)}\n    changes: fields of the recipe, by name; `{where} --help all` lists them.\n\n"
+            f"{inspect.getdoc(self.work) or ''}"
+        )
+        call.__dict__["__signature__"] = Signature([*first, *rest, Parameter("changes", Parameter.VAR_KEYWORD)])
+        return call
 
     def _usual(self, before: Sequence[str]) -> str:
         assert self.usual is not None

@@ -23,6 +23,7 @@ from mien.corpora.synthetic.clip import ClipLabels, Frames, clip_labels, draw_cl
 from mien.corpora.synthetic.options import SynthConfig
 from mien.corpora.synthetic.voice import RATE, Samples, speak
 from mien.errors import UserError
+from mien.processes import apart_from_script
 from mien.rng import generator
 
 COMMENT = "mien synth"
@@ -166,7 +167,8 @@ def _results(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, _Result]
         return
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _ignore_interrupt)
     try:
-        futures = {pool.submit(_write_one, job): i for i, job in enumerate(jobs)}
+        with apart_from_script():
+            futures = {pool.submit(_write_one, job): i for i, job in enumerate(jobs)}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
