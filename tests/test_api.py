@@ -77,6 +77,7 @@ def test_from_drawing_to_shards(tmp_path: Path):
     shards = mien.prepare(labels=labels, out=tmp_path / "shards", **options)
     assert isinstance(shards, mien.Shards)
     assert len(shards.manifest) == 2
+    assert repr(shards) == f"Shards {tmp_path / 'shards'}: 2 clips of 32 pixels, 0 failed"
     again = mien.prepare(str(tmp_path / "videos" / "clips"), out=str(tmp_path / "more"), **options)
     assert len(again.manifest) == 2
     assert mien.audit(shards, near=False)["folders"][0]["rows"] == 2

@@ -55,7 +55,9 @@ def test_load_returns_logits(tmp_path):
     model = CONFIGS[0].build().eval()
     save_model(tmp_path, model, CONFIGS[0], PROVENANCE)
     clip = torch.randn(3, 3, 16, 32, 32)
-    logits = mien.load(tmp_path)(clip)
+    loaded = mien.load(tmp_path)
+    logits = loaded(clip)
+    assert repr(loaded).endswith("sees 16 frames of 32 x 32 pixels, 2 categorical outputs: calm, glad")
     assert logits.shape == (3, 2)
     assert torch.equal(logits, model(clip))
 

@@ -149,6 +149,10 @@ class Shards:
         """A folder, or shards as they are."""
         return place if isinstance(place, Shards) else cls(place)
 
+    def __repr__(self) -> str:
+        num_clips = self.manifest.column("status").count("ok")
+        return f"Shards {self.root}: {num_clips} clips of {self.contract.store.size} pixels, {len(self.manifest) - num_clips} failed"
+
     @cached_property
     def hash(self) -> str:
         """Names the data: the manifest's hash, and with annotation by frame (which is no part of the manifest) a hash of both."""

@@ -58,7 +58,7 @@ class Provenance:
 CLASSES = class_table(*LEARNERS, Provenance)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A model folder that was loaded: the network in evaluation mode, and everything the folder says about it.
 
@@ -124,6 +124,12 @@ class Model:
     def spec(self) -> LabelSpec | None:
         """What the outputs mean; None for a pre-training model."""
         return getattr(self.config, "spec", None)
+
+    def __repr__(self) -> str:
+        seen, spec = self.config.sees, self.spec
+        of = f", {len(spec.names)} {spec.kind} outputs: {', '.join(spec.names)}" if spec else ""
+        view = f"{seen.num_frames} frames of {seen.size} x {seen.size} pixels"
+        return f"Model {self.path}: {type(self.module).__name__} ({self.provenance.recipe or 'no recipe'}), sees {view}{of}"
 
     def to(self, device: torch.device | str) -> Model:
         """The same model, its network moved to the device."""
