@@ -150,8 +150,8 @@ class Shards:
         return place if isinstance(place, Shards) else cls(place)
 
     def __repr__(self) -> str:
-        num_clips = self.manifest.column("status").count("ok")
-        return f"Shards {self.root}: {num_clips} clips of {self.contract.store.size} pixels, {len(self.manifest) - num_clips} failed"
+        rows, good = len(self.manifest), self.manifest.column("status").count("ok")
+        return f"Shards {self.root}: {good} clips of {self.contract.store.size} pixels, {rows - good} failed"
 
     @cached_property
     def hash(self) -> str:
