@@ -25,6 +25,12 @@ def test_a_run_of_an_older_mien_goes_on_where_its_new_fields_have_their_defaults
         open_run(tmp_path / "run", replace(experiment, optim=replace(experiment.optim, momentum=0.5)), {})
 
 
+def test_a_run_of_another_recipe_is_named_in_few_words(tmp_path: Path):
+    open_run(tmp_path / "run", recipe("classify"), {})
+    with pytest.raises(UserError, match=r"differs in its recipe: classify there, regress now. Give another --out"):
+        open_run(tmp_path / "run", recipe("regress"), {})
+
+
 def test_a_run_of_before_0_2_is_named(tmp_path: Path):
     (tmp_path / "run").mkdir()
     before = {"hash": "0", "mien": "0.1.0", "resolved": {"recipe": "classify", "experiment": {"task": {}}, "data": {}}}

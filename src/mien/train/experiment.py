@@ -70,11 +70,10 @@ def open_run(out: Path, experiment: Experiment, data: dict[str, Any]) -> str:
         require("learner" in there["resolved"]["experiment"], f"{out} is a run of mien before 0.2: {OLD_RUN}")
         before = there["resolved"] | {"experiment": _as_now(there["resolved"].get("experiment"), type(experiment))}
         lines = list(_differences(_fixed(before), _fixed(resolved)))
-        if lines:
-            raise UserError(
-                f"{out} holds another run; it differs in {'; '.join(lines[:5])}. "
-                f"Give another --out, or delete {out} to start over"
-            )
+        if there["resolved"]["recipe"] != experiment.name:
+            lines = [f"its recipe: {there['resolved']['recipe']} there, {experiment.name} now"]
+        remedy = f"Give another --out, or delete {out} to start over"
+        require(not lines, f"{out} holds another run; it differs in {'; '.join(lines[:5])}. {remedy}")
         return there["hash"]
     require(not out.is_file(), f"{out} is a file: give a folder for the run")
     if out.exists() and any(out.iterdir()):
