@@ -58,6 +58,8 @@ def test_the_options_that_help_shows_exist(verb: str):
 def _documented() -> Iterator[tuple[str, str]]:
     for verb in PLAIN:
         yield from ((f"mien {verb} {leaf.option}", leaf.doc) for leaf in leaves(class_of(verb)))
+    for name in index():
+        yield from ((f"{name} {leaf.option}", leaf.doc) for leaf in leaves(recipe(name)))
 
 
 def test_every_option_is_explained():

@@ -84,8 +84,11 @@ class MelBands(AcousticTarget):
     """What is made of the energy in bands of equal width in mel."""
 
     bands: int = 80
+    """Number of bands."""
     low_hz: float = 20.0
+    """Lowest frequency."""
     high_hz: float = 7600.0
+    """Highest frequency."""
 
     def __post_init__(self) -> None:
         check_bands(self.bands, self.low_hz, self.high_hz)
@@ -114,7 +117,9 @@ class MFCC(MelBands):
     """Cosine transform of the log-mel energies, with its first and second change over time."""
 
     bands: int = 40
+    """Number of bands."""
     coefficients: int = 13
+    """How many are kept."""
     deltas: int = 2
     """Orders of change besides the coefficients: 0, 1 or 2."""
 

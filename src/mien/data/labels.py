@@ -23,17 +23,19 @@ class LabelSpec:
     names: Annotated[tuple[str, ...], HIDDEN] = ()
     """Class names, or target names, in the order of the outputs. () until the data say it."""
     kind: Annotated[Literal["categorical", "dimensional", "traits"], HIDDEN] = "categorical"
+    """What is predicted: classes, numbers, or personality traits."""
     per: Literal["clip", "frame"] = "clip"
     """frame: every frame has a target of its own, in columns of the shards."""
     target: tuple[str, ...] = ("label",)
     """Label column with the class, or the columns (per frame: targets in the shards) of the numbers."""
     range: tuple[float, float] | None = None
-    """Of numbers, to which predictions are cut. None: the smallest of 0..1, -1..1 and what the training data span."""
+    """Of numbers, to which predictions are cut. none: the smallest of 0..1, -1..1 and what the training data span."""
     clip: Annotated[ClipSpec, FLAT] = field(default_factory=ClipSpec)
     """What it wants to see."""
     views: int = 2
     """Clips per video whose outputs are averaged at evaluation."""
     training_data: Annotated[Origin, HIDDEN] = "recorded"
+    """Where the training videos come from."""
     contract: Annotated[CropContract, HIDDEN] = field(default_factory=CropContract)
 
     def __post_init__(self) -> None:

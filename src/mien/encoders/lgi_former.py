@@ -34,18 +34,25 @@ class LGIFormerConfig:
     """Defaults: the base size of the paper, for 16 frames of 160 pixels (a grid of 8 x 10 x 10 tubes)."""
 
     dim: int = 512
+    """Width of the tokens."""
     num_heads: int = 8
+    """Attention heads of a block."""
     depth: int = 16
+    """Blocks, or layers of a ResNet."""
     region: Grid = (2, 5, 10)
     """Tubes of a region over time, height and width (Table 4)."""
     grid: Grid = (8, 10, 10)
     """Tubes of a clip. It says how many representative tokens there are, so clips of another size need another model."""
     intra_region: bool = True
+    """Attention within regions."""
     inter_region: bool = True
+    """Attention between the regions' representatives."""
     local_global: bool = True
     """Table 3 switches the last two; without all three attentions its model is the ViT (recipe mae-dfer-vit-base)."""
     tube: Grid = (2, 16, 16)
+    """Frames, rows and columns of a token."""
     channels: int = 3
+    """3 for colour, 1 for grey."""
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 

@@ -32,7 +32,9 @@ class LipReadingConfig(ConvConfig):
     activation: Activation = "relu"
     """SS-VAERR does not say which; the later lip-reading models have "swish", the older "prelu" or "relu"."""
     width: int = 64
+    """Channels of the first layer."""
     channels: int = 1
+    """3 for colour, 1 for grey."""
     frozen_stages: int = -1
     """0 freezes the 3-D convolution ("frozen" in SS-VAERR), n the stages 1 to n of the trunk too; -1 nothing."""
 

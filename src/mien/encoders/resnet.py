@@ -28,9 +28,11 @@ class ResNetConfig(ConvConfig):
     """Defaults: ResNet-18, 11,176,512 parameters."""
 
     depth: Depth = 18
+    """Blocks, or layers of a ResNet."""
     width: int = 64
     """Channels of the stem; the last map has 8 times as many, at depth 50 32 times."""
     channels: int = 3
+    """3 for colour, 1 for grey."""
     frozen_stages: int = -1
     """0 freezes the stem, n the stages 1 to n too, with the statistics of their BatchNorm; -1 nothing."""
 

@@ -35,8 +35,11 @@ class TPSBTConfig:
     """Defaults: SVFAP-B of the paper."""
 
     dim: int = 512
+    """Width of the tokens."""
     num_heads: int = 8
+    """Attention heads of a block."""
     depths: tuple[int, int, int] = (12, 6, 3)
+    """Blocks of each stage."""
     bottlenecks: int = 8
     """G: bottleneck tokens per temporal slice."""
     temporal_pyramid: bool = True
@@ -47,7 +50,9 @@ class TPSBTConfig:
     downsample: Literal["conv", "average", "max"] = "conv"
     """How time is halved (Table 6)."""
     tube: Grid = (2, 16, 16)
+    """Frames, rows and columns of a token."""
     channels: int = 3
+    """3 for colour, 1 for grey."""
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 

@@ -20,10 +20,15 @@ class ViTConfig:
     """Defaults: ViT-B, 86,232,583 parameters with a 7-class head at any clip size (decisions: parameter-counts)."""
 
     dim: int = 768
+    """Width of the tokens."""
     num_heads: int = 12
+    """Attention heads of a block."""
     depth: int = 12
+    """Blocks, or layers of a ResNet."""
     tube: Grid = (2, 16, 16)
+    """Frames, rows and columns of a token."""
     channels: int = 3
+    """3 for colour, 1 for grey."""
     drop_path: float = 0.0
     """Highest rate of stochastic depth; it grows linearly from 0 over the blocks."""
 

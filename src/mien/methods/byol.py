@@ -24,8 +24,11 @@ class BYOLConfig(TwoViewConfig):
     """Widths and momentum as published for runs of 100 to 300 epochs."""
 
     projector_hidden: int = 4096
+    """Width of the projector's inner layer."""
     projection: int = 256
+    """Width of what is compared."""
     predictor_hidden: int = 4096
+    """Width of the predictor's inner layer."""
     momentum: float = 0.99
     """Of the target at the start; it rises to 1. Published: 0.97 for 40 epochs, 0.99 for 100 and 300, 0.996 for 1000."""
 

@@ -36,16 +36,21 @@ class DINOConfig(SiameseConfig):
     num_local: int = 4
     """Small crops; published: 8."""
     hidden: int = 2048
+    """Width of the head's inner layers."""
     bottleneck: int = 256
+    """Width of the head before the prototypes."""
     prototypes: int = 65536
     """Fewer for small data (its authors' advice)."""
     student_temperature: float = 0.1
+    """Of the student's softmax."""
     teacher_temperature: float = 0.04
+    """Of the teacher's softmax, after its warm-up."""
     warmup_temperature: float = 0.04
     """The teacher's at the start. Lower is sharper."""
     temperature_warmup: float = 0.0
     """Share of the run until it is at its value."""
     center_momentum: float = 0.9
+    """Of the mean that is taken off the teacher's output."""
     momentum: float = 0.996
     """Of the teacher at the start; it rises to 1."""
     last_layer_frozen: float = 0.01

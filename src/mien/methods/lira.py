@@ -53,11 +53,15 @@ class LiRAConfig(LearnerConfig):
     dim: int = 256
     """Width of the conformer."""
     depth: int = 12
+    """Conformer blocks."""
     heads: int = 4
+    """Attention heads of a block."""
     ratio: float = 4.0
     """Width of the feed-forwards over that of the conformer."""
     kernel: int = 31
+    """Frames that a block's convolution spans."""
     dropout: float = 0.1
+    """Probability of leaving a value out."""
 
     def __post_init__(self) -> None:
         self.target.check(1 / self.frame_s)

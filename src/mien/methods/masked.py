@@ -41,8 +41,11 @@ class MaskedConfig(LearnerConfig):
     mask_ratio: float = 0.9
     """Share of the tubes that is hidden."""
     decoder_dim: int = 384
+    """Width of the decoder."""
     decoder_depth: int = 4
+    """Blocks of the decoder."""
     decoder_heads: int = 6
+    """Attention heads of the decoder."""
     augment: Annotated[ClipAugment, FLAT] = field(default_factory=lambda: ClipAugment("multi_scale"))
 
     def __post_init__(self) -> None:

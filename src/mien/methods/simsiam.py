@@ -24,6 +24,7 @@ class SimSiamConfig(TwoViewConfig):
     projection: int = 2048
     """Of all three layers of the projector."""
     predictor_hidden: int = 512
+    """Width of the predictor's inner layer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

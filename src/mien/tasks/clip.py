@@ -41,8 +41,8 @@ Frozen = Literal["none", "first", "all"]
 @dataclass(frozen=True, kw_only=True)
 class Freezing:
     frozen: Frozen = "none"
-    """What of the encoder is not trained: nothing, its first layer (of the lip-reading front end the 3-D convolution with its
-    normalisation, which SS-VAERR calls frozen), or all of it, so that the head alone learns."""
+    """What of the encoder is not trained: nothing, its first layer (which SS-VAERR calls frozen), or all of it, so that the
+    head alone learns."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ClipTaskConfig(Freezing, LearnerConfig):
     spec: Annotated[LabelSpec, FLAT] = field(default_factory=LabelSpec)
     encoder: Annotated[EncoderConfig, HIDDEN] = field(default_factory=TPSBTConfig)
     pool: Pool | None = None
-    """Tokens that are averaged; None takes what suits the encoder (LGI-Former: summary, others: tokens). srp keeps where in the
+    """Tokens that are averaged; none takes what suits the encoder (LGI-Former: summary, others: tokens). srp keeps where in the
     frame they are."""
     over_time: OverTime = "mean"
     """What becomes of the moments of a clip: averaged, or first through one standard Transformer block with positions, by which
@@ -70,7 +70,7 @@ class ClipTaskConfig(Freezing, LearnerConfig):
     augment: Annotated[ClipAugment, FLAT] = field(default_factory=ClipAugment)
     """In training. Evaluation never augments."""
     test_resize: int | None = None
-    """Evaluation resizes to this side and keeps the middle --size pixels; None resizes to --size."""
+    """Evaluation resizes to this side and keeps the middle --size pixels; none resizes to --size."""
 
     def __post_init__(self) -> None:
         require(0 <= self.drop_path < 1, f"--drop-path {self.drop_path:g}: give a number from 0 to below 1")

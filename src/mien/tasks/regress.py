@@ -30,6 +30,7 @@ class RegressConfig(ClipTaskConfig):
     only where the data set has them so."""
 
     loss: RegressionLoss = "mse"
+    """Mean squared error, mean absolute error, or 1 - CCC over the batch."""
     activation: Literal["none", "sigmoid", "tanh"] = "none"
     """Of the outputs."""
 

@@ -48,7 +48,9 @@ class SequenceConfig(Freezing, LearnerConfig):
     spec: Annotated[LabelSpec, FLAT] = field(default_factory=lambda: LabelSpec(kind="dimensional", per="frame"))
     encoder: Annotated[EncoderConfig, HIDDEN] = field(default_factory=LipReadingConfig)
     gru_layers: int = 2
+    """Layers of the GRU."""
     gru_hidden: int = 512
+    """Width of the GRU, in one direction."""
     bidirectional: bool = False
     """Sees the rest of the video too; prediction then keeps the features of the whole video (2 kB a frame)."""
     dropout: float = 0.0
@@ -59,6 +61,7 @@ class SequenceConfig(Freezing, LearnerConfig):
     activation: Literal["none", "tanh"] = "none"
     """tanh: numbers stay within the spec's range (within -1 to 1 without one)."""
     loss: CompositeLoss = field(default_factory=CompositeLoss)
+    """Weight of each term of the composite loss."""
     discrete: Annotated[Discrete, FLAT] = field(default_factory=Discrete)
     output: Output = "regression"
     """What is predicted and scored where numbers and classes are trained. The paper does not say; the numbers are what its score,

@@ -31,15 +31,19 @@ class TrainConfig:
     """How long, how much at once, how often to write. `batch_size` counts clips of one optimizer step, all processes together."""
 
     batch_size: int = 256
+    """Clips of one optimizer step, all processes together."""
     accumulate: int = 1
     """Micro-batches per optimizer step."""
     epochs: float = 100
+    """How often all training clips are seen."""
     steps: int | None = None
     """Optimizer steps; overrides `epochs`."""
     warmup_epochs: float = 5
+    """Epochs in which the learning rate rises to its highest."""
     schedule_epochs: float | None = None
     """Length of the learning rate's cosine where it is longer than the run (the published MAE-DFER weights: 100 of 50)."""
     seed: int = 0
+    """Of weights, order, augmentation and masks: the same seed gives the same run."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast on a GPU, fp32 on a CPU."""
     checkpoint_activations: bool = False
@@ -48,9 +52,13 @@ class TrainConfig:
     compile: bool = False
     """Compile each block (torch.compile): pays on a GPU, after a minute or two; numbers differ in their last digits."""
     workers: int = 2
+    """Threads that decode clips beside the training; 0 decodes in between the steps."""
     log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
     save_every_steps: int = 1000
+    """Steps between two checkpoints."""
     save_every_s: float = 600.0
+    """Seconds after which a checkpoint is written anyway."""
     evaluate_every: int = 500
     """Steps between two looks at held-out data."""
     evaluations: int | None = None

@@ -21,19 +21,23 @@ class OptimConfig:
     kind: Literal["adamw", "sgd", "lars"] = "adamw"
     """AdamW for Transformers; SGD and LARS with momentum for the ResNets of the contrastive papers."""
     lr: float = 3e-4
+    """Highest learning rate, of 256 clips a step; more clips a step raise it in proportion."""
     min_lr: float = 1e-5
+    """Learning rate at the end of the cosine, of 256 clips a step."""
     warmup_from: float = 0.0
     """The warm-up begins with this share of the learning rate."""
     betas: tuple[float, float] = (0.9, 0.95)
-    """Of AdamW."""
+    """Of the two running averages of AdamW."""
     momentum: float = 0.9
     """Of SGD and LARS."""
     weight_decay: float = 0.05
+    """Of all weights but biases, norms and what a model names."""
     final_weight_decay: float | None = None
-    """The weight decay goes there along half a cosine (DINO); None keeps it."""
+    """The weight decay goes there along half a cosine (DINO); none keeps it."""
     layer_decay: float | None = None
     """Factor per encoder layer below the head at fine-tuning; 0.75 in the published recipe."""
     clip_norm: float | None = None
+    """Largest norm of the gradient of a step; none does not clip."""
 
     def __post_init__(self) -> None:
         for name in ("lr", "min_lr", "weight_decay", "final_weight_decay"):

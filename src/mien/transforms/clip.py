@@ -29,6 +29,7 @@ class ClipAugment:
     """What training does to a clip at random. The defaults do nothing."""
 
     crop: Literal["none", "multi_scale", "random_resized"] = "none"
+    """How a part of the frame is cut out: not at all, one of a few sides at a corner or the middle, or any part."""
     crop_area: tuple[float, float] = (0.08, 1.0)
     """Of random_resized, as a fraction of the frame. The published code comments 0.8, the value in force is 0.08."""
     crop_aspect: tuple[float, float] = (0.75, 4 / 3)
@@ -136,7 +137,7 @@ class ClipSpec:
     stride: int = 4
     """Every how many frames one is taken."""
     frame_period_s: float | None = None
-    """Seconds between neighbouring frames, before the stride: videos of another rate are sampled by it. None: not known, frames
+    """Seconds between neighbouring frames, before the stride: videos of another rate are sampled by it. none: not known, frames
     are taken by number."""
     size: int = 160
     """Side in pixels; 0 for that of the encoder that training starts from."""

@@ -48,21 +48,29 @@ class Look:
     crop_area: tuple[float, float] = (0.5, 1.0)
     """As a fraction of the picture. Ours: 0.08 of a face may hold neither eye nor mouth, so nothing of its expression."""
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width over height of the part that is cut out."""
     rotate: float = 10.0
     """Largest turn in degrees. Ours, as the next two: ContraWarping names affine maps but no sizes."""
     translate: float = 0.05
     """Largest shift, as a fraction of the side."""
     scale: tuple[float, float] = (0.9, 1.1)
+    """Lowest and highest factor of size."""
     flip: float = 0.5
+    """Probability of mirroring."""
     jitter: float = 0.8
     """Probability that brightness, contrast, saturation and hue change, in random order."""
     brightness: float = 0.4
+    """Largest change, as a share."""
     contrast: float = 0.4
+    """Largest change, as a share."""
     saturation: float = 0.2
+    """Largest change, as a share."""
     hue: float = 0.1
     """In turns of the colour circle."""
     grey: float = 0.2
+    """Probability of a picture without colour."""
     blur: float = 1.0
+    """Probability of a Gaussian blur."""
     sigma: tuple[float, float] = (0.1, 2.0)
     """Of the blur, in pixels of a picture of 224; smaller views get less."""
     solarize: float = 0.0
