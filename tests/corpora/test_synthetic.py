@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from mien.corpora.synthetic import Placed, SynthConfig, clip_labels, draw_clip, draw_picture, draw_scene, write_clips
 from mien.corpora.synthetic import clip as clip_module
 from mien.corpora.synthetic.actor import AUS, TRAITS, make_actor
+from mien.corpora.synthetic.corpus import Synthetic
 from mien.corpora.synthetic.head import Pose, _solve, project
 from mien.corpora.synthetic.motion import DYNAMICS, EXPRESSIONS, envelope, perform, schedule
 from mien.corpora.synthetic.write import COMMENT, splits
@@ -264,3 +266,14 @@ def test_the_picture_shows_a_row_per_subject(tmp_path: Path):
     with Image.open(tmp_path / "faces.png") as image:
         assert image.width == 7 * SMALL.size
         assert image.height > SMALL.size
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"), [("valence", "mood", "no column valence"), (",0.", ",bright", "it is a number")]
+)
+def test_a_table_that_was_changed_is_explained(written: Path, tmp_path: Path, old: str, new: str, says: str):
+    copy = shutil.copytree(written, tmp_path / "copy")
+    table = copy / "labels.csv"
+    table.write_text(table.read_text().replace(old, new))
+    with pytest.raises(UserError, match=says):
+        Synthetic().read(copy)

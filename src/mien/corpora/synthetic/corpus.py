@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien.corpora.corpus import Entry, FrameTargets, Listing
+from mien.corpora.files import number, read_table
 from mien.corpora.synthetic.actor import TRAITS
 from mien.corpora.synthetic.motion import EXPRESSIONS
 from mien.errors import UserError
@@ -32,8 +32,7 @@ class Synthetic:
         for path in (table, frames):
             if not path.is_file():
                 raise UserError(f"{path}: no such file; give the folder that `mien synth --out {root}` wrote")
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_table(table, ("path", *PER_FRAME, *TRAITS))
         annotated = _frames_by_path(frames)
         entries, problems = [], []
         for row in rows:
@@ -41,7 +40,8 @@ class Synthetic:
             if path not in annotated:
                 problems.append(f"{path}: frames.parquet says nothing of it")
             targets = partial(_targets, annotated[path]) if path in annotated else None
-            values: dict[str, str | float | None] = {**row, **{k: float(row[k]) for k in (*PER_FRAME, *TRAITS)}}
+            numbers = {k: number(row[k], f"{table}, {path}: {k}") for k in (*PER_FRAME, *TRAITS)}
+            values: dict[str, str | float | None] = {**row, **numbers}
             entries.append(Entry(path, values, targets=targets))
         if not entries:
             raise UserError(f"{table} lists no clip: run `mien synth --out {root}` again")
