@@ -82,6 +82,10 @@ def test_from_drawing_to_shards(tmp_path: Path):
     assert len(again.manifest) == 2
     assert mien.audit(shards, near=False)["folders"][0]["rows"] == 2
     assert (tmp_path / "shards" / "audit.json").is_file()
+    for damaged in (tmp_path / "shards" / "shards").iterdir():
+        damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(mien.UserError, match="is damaged: copy it again"):
+        mien.Shards(tmp_path / "shards").clip(shards.manifest.column("shard")[0], 0)
 
 
 def test_models_and_shards_are_taken_as_they_are(tmp_path: Path, shards: Path):

@@ -137,8 +137,8 @@ def test_the_last_of_two_counts_and_words_may_stand_anywhere():
     [
         ("a.png --szie 3", "there is no option --szie; did you mean --size? mien draw --help all lists every option"),
         ("a.png --lr 3", "there is no option --lr; did you mean --optim.lr?"),
-        ("a.png --frame", "there is no option --frame; did you mean --no-frame?"),
-        ("a.png --no-grey", "there is no option --no-grey; did you mean --grey?"),
+        ("a.png --frame", "there is no option --frame: leave it out, it is so unless --no-frame is given."),
+        ("a.png --no-grey", "there is no option --no-grey: leave it out, it is so unless --grey is given."),
         ("a.png --xyz", "there is no option --xyz. mien draw --help all lists every option"),
         ("a.png --note x", "there is no option --note"),
         ("a.png --size abc", "--size abc: give a whole number"),

@@ -62,6 +62,22 @@ def test_load_returns_logits(tmp_path):
     assert torch.equal(logits, model(clip))
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = CONFIGS[0].build()
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = float("nan")
+    save_model(tmp_path, model, CONFIGS[0], PROVENANCE)
+    with pytest.raises(UserError, match="are not finite"):
+        mien.load(tmp_path)
+
+
+@pytest.mark.parametrize("clip", ["a.mp4", torch.zeros(1, 3, 16, 32, 32).double(), torch.zeros(0, 3, 16, 32, 32)])
+def test_what_is_no_clip_is_refused(clip, tmp_path):
+    save_model(tmp_path, CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
+    with pytest.raises(UserError, match="wanted a float32 tensor of normalised clips"):
+        mien.load(tmp_path).predict(clip)
+
+
 def test_the_card_says_what_it_is_and_is_not(tmp_path):
     save_model(tmp_path, CONFIGS[0].build(), CONFIGS[0], PROVENANCE)
     card = (tmp_path / "README.md").read_text()

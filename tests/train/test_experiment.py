@@ -37,3 +37,10 @@ def test_a_run_of_before_0_2_is_named(tmp_path: Path):
     (tmp_path / "run" / "experiment.json").write_text(json.dumps(before))
     with pytest.raises(UserError, match="is a run of mien before 0.2: its model still loads"):
         open_run(tmp_path / "run", recipe("classify"), {})
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"hash": "0", "resolved": {}}'])
+def test_a_damaged_record_is_one_line(text: str, tmp_path: Path):
+    (tmp_path / "experiment.json").write_text(text)
+    with pytest.raises(UserError, match="experiment.json is damaged or not ours: give another --out"):
+        open_run(tmp_path, recipe("classify"), {})

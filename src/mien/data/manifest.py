@@ -62,7 +62,10 @@ class Manifest:
         if not path.is_file():
             state = "is not there" if not Path(root).exists() else "has no manifest.parquet"
             raise UserError(f"{root} {state}: give a folder written by `mien prepare VIDEOS --out {root}`")
-        return cls(pq.read_table(path))
+        try:
+            return cls(pq.read_table(path))
+        except pa.ArrowInvalid:
+            raise UserError(f"{path} is damaged: copy it again, or prepare the videos again") from None
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, Any]]) -> Manifest:

@@ -168,7 +168,7 @@ class Shards:
         """The clip at record batch `row` of file `shard` (both from the manifest).
 
         Raises:
-            UserError: the file is not there, as in a folder that was copied in part.
+            UserError: the file is not there or damaged, as in a folder that was copied in part.
         """
         reader = self._readers.get(shard)
         if reader is None:
@@ -177,7 +177,10 @@ class Shards:
                 raise UserError(
                     f"{path} is missing, the manifest names it: copy the folder as a whole, or prepare it again"
                 )
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            try:
+                reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            except pa.ArrowInvalid:
+                raise UserError(f"{path} is damaged: copy it again, or prepare its videos again") from None
             self._readers[shard] = reader
         return Clip(reader.get_batch(row))
 

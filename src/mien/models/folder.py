@@ -94,7 +94,12 @@ class Model:
         return self._learner.predict(self._checked(clip))
 
     def _checked(self, clip: Tensor) -> Tensor:
-        """Raises UserError: another shape than the encoder takes."""
+        """Raises UserError: no clips, or another shape than the encoder takes."""
+        what = f"{clip.dtype} {list(clip.shape)}" if isinstance(clip, Tensor) else type(clip).__name__
+        good = isinstance(clip, Tensor) and clip.dtype == torch.float32 and clip.numel() > 0
+        require(
+            good, f"received {what}, wanted a float32 tensor of normalised clips, such as model.clip.read(video) gives"
+        )
         seen = self.config.sees
         wanted = f"[clips, {seen.channels}, {seen.num_frames} frames, {seen.size}, {seen.size}]"
         hint = f"received a tensor {list(clip.shape)}, wanted {wanted}, such as model.clip.read(video) gives"
@@ -229,4 +234,8 @@ def _load_strictly(model: nn.Module, state: dict[str, Any], path: Path) -> None:
         raise UserError(
             f"weights of {path} do not fit: missing {missing}, left over {extra}, of another shape {shapes}"
         )
+    broken = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+    require(
+        not broken, f"weights of {path} are not finite ({', '.join(broken[:3])}): copy the file again, or train again"
+    )
     model.load_state_dict(state, assign=True)

@@ -119,6 +119,8 @@ def _positionals(words: list[str], options: list[Leaf], prog: str) -> dict[str, 
 def _unknown(name: str, options: list[str], prog: str) -> UnknownOption:
     near = nearest(name, options)
     meant = f"; did you mean {near}?" if near else "."
+    if near and {name, near} == {f"--{_bare(name)}", f"--no-{_bare(name)}"}:
+        meant = f": leave it out, it is so unless {near} is given."
     return UnknownOption(name, f"there is no option {name}{meant} {prog} --help all lists every option")
 
 

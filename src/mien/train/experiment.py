@@ -66,7 +66,7 @@ def open_run(out: Path, experiment: Experiment, data: dict[str, Any]) -> str:
     resolved = {"recipe": experiment.name, "experiment": to_json(experiment), "data": data}
     path, hashed = out / "experiment.json", digest(_fixed(resolved))
     if path.is_file():
-        there = json.loads(path.read_text())
+        there = _read(path)
         require("learner" in there["resolved"]["experiment"], f"{out} is a run of mien before 0.2: {OLD_RUN}")
         before = there["resolved"] | {"experiment": _as_now(there["resolved"].get("experiment"), type(experiment))}
         lines = list(_differences(_fixed(before), _fixed(resolved)))
@@ -81,6 +81,16 @@ def open_run(out: Path, experiment: Experiment, data: dict[str, Any]) -> str:
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, {"hash": hashed, "mien": __version__, "resolved": resolved})
     return hashed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        there = json.loads(path.read_text())
+        assert {"hash", "resolved"} <= set(there)
+        assert {"recipe", "experiment", "data"} <= set(there["resolved"])
+    except (ValueError, AssertionError, TypeError):
+        raise UserError(f"{path} is damaged or not ours: give another --out, or delete {path.parent}") from None
+    return there
 
 
 def _as_now(data: Any, kind: type) -> Any:

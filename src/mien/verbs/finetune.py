@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mien.data.options import LabelledRows
+from mien.errors import require
 from mien.options import FLAT, Arg
 from mien.options.shared import Personality
 from mien.recipes import FINETUNE, PRETRAIN
@@ -77,6 +78,7 @@ def begun(options: Supervised, experiment: Experiment) -> tuple[Experiment, Mode
     from mien.transforms.clip import ClipSpec
 
     learner = experiment.task
+    require(not (options.init and options.encoder), "--encoder is for training without --init, which brings its own")
     if options.init:
         start = load(options.init)
         return replace(experiment, learner=learner.begun(start.config.encoder, start.config.sees)), start

@@ -80,7 +80,7 @@ class RecipeVerb:
             named = self._usual(before)
         if named is None:
             raise UserError(f"received no recipe; there are {', '.join(index(self.modules))}")
-        experiment = recipe(named, self.modules) if isinstance(named, str) else named
+        experiment = recipe(named, self.modules) if isinstance(named, str) else named() if callable(named) else named
         options, experiment = from_keywords((self.options, experiment), args[1:], kwargs)
         return self.work(*before, options, experiment)
 
