@@ -71,3 +71,7 @@ def test_what_is_no_video_is_one_clear_line(model: Model, tmp_path: Path):
         model.clip.read(tmp_path / "a.mp4")
     with pytest.raises(UserError, match=r"b.mp4"):
         model.clip.read(tmp_path / "b.mp4")
+    with pytest.raises(UserError, match="is a folder: give one video"):
+        model.clip.read(tmp_path)
+    with pytest.raises(UserError, match="views=0: give 1 or more"):
+        model.clip.read(tmp_path / "a.mp4", views=0)

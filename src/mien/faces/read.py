@@ -17,7 +17,7 @@ from mien.data.manifest import Manifest
 from mien.data.select import main_tracks
 from mien.data.shards import Shards
 from mien.data.view import evaluation_view
-from mien.errors import UserError
+from mien.errors import UserError, require
 from mien.faces.options import PrepareConfig
 from mien.faces.pipeline import prepare
 from mien.transforms.clip import ClipSpec
@@ -45,9 +45,11 @@ class ClipReader:
         They are what evaluation would see of shards made from this video: `views` clips, spread evenly, of every 512 frames.
 
         Raises:
-            UserError: no such video, no face in it.
+            UserError: no such video, no face in it, a folder (which may hold several people), no views.
         """
         views = self.views if views is None else views
+        require(views >= 1, f"views={views}: give 1 or more")
+        require(not Path(video).is_dir(), f"{video} is a folder: give one video")
         with TemporaryDirectory() as folder:
             config = PrepareConfig(replace(self.contract, geometry=self._geometry), audio=False)
             found = prepare([video], folder, config, workers=0)

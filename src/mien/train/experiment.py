@@ -86,10 +86,10 @@ def open_run(out: Path, experiment: Experiment, data: dict[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         there = json.loads(path.read_text())
-        assert {"hash", "resolved"} <= set(there)
-        assert {"recipe", "experiment", "data"} <= set(there["resolved"])
-    except (ValueError, AssertionError, TypeError):
-        raise UserError(f"{path} is damaged or not ours: give another --out, or delete {path.parent}") from None
+        whole = "hash" in there and {"recipe", "experiment", "data"} <= set(there["resolved"])
+    except (ValueError, KeyError, TypeError):
+        whole, there = False, {}
+    require(whole, f"{path} is damaged or not ours: give another --out, or delete {path.parent}")
     return there
 
 
