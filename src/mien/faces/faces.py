@@ -114,9 +114,14 @@ class FaceStream(Iterator[list[FaceSample]]):
     def problem(self) -> str:
         return self._reader.problem
 
-    def __next__(self) -> list[FaceSample]:
+    def tracked(self) -> tuple[Frame, list[TrackPoint]]:
+        """The next frame with its faces, before they are cropped. Raises StopIteration after the last."""
         self.frame, points = next(self._steps)
-        return [make_sample(self.frame, p, self.config) for p in points]
+        return self.frame, points
+
+    def __next__(self) -> list[FaceSample]:
+        frame, points = self.tracked()
+        return [make_sample(frame, p, self.config) for p in points]
 
     def close(self) -> None:
         self._steps.close()
