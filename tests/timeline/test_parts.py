@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mien.data.labels import LabelSpec
 from mien.timeline import charts_classes, page
 from mien.timeline.series import MAX_POINTS, series_of, strongest
 from mien.timeline.table import quality_of
-from mien.timeline.tracks import MAX_PEOPLE, PEAKS_PER_NAME, TrackSummary, forget_pictures
+from mien.timeline.tracks import MAX_PEOPLE, PEAKS_PER_NAME, TrackSummary, forget_pictures, to_jpeg
 from mien.timeline.windows import Moment
 from tests.timeline.helpers import face
 
@@ -22,8 +23,9 @@ def summary(values: list[tuple[float, float]], edges: tuple[float, ...] = ()) ->
     track = TrackSummary(0, {"m": LabelSpec(("a", "b"))})
     row: dict[str, Any] = {"quality": "ok", "score": 0.9, "face_px": 80.0, "sharpness": 10.0, "yaw": float("nan")}
     for time_s, p in values:
-        moment = Moment(time_s, 0, face(time_s, value=int(100 * p)), (), (1.0,))
-        track.add(moment, row | {"quality": "edge" if time_s in edges else "ok"}, {"m": np.array([p, 1 - p])})
+        picture = partial(to_jpeg, face(time_s, value=int(100 * p)).crop)
+        quality = {"quality": "edge" if time_s in edges else "ok"}
+        track.add(time_s, row | quality, {"m": np.array([p, 1 - p])}, picture)
     return track
 
 

@@ -6,14 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from mien.contract import CropContract, Origin
+from mien.data.notes import PERSONALITY_NOTE
 from mien.errors import require
 from mien.options import FLAT, HIDDEN
 from mien.transforms.clip import ClipSpec
-
-PERSONALITY_NOTE = (
-    "apparent personality is what strangers read into a face, not what a person is: for research on such impressions only, "
-    "never to choose, rank or judge people"
-)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+# Assumption: a face unseen for half a second may have done anything in between.
+MAX_GAP_S = 0.5
+
 Policy = Literal["pretrain", "train", "test", "cover"]
 
 

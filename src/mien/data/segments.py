@@ -14,14 +14,11 @@ import numpy as np
 
 from mien.data.dataset import ClipSet, FrameError
 from mien.data.manifest import Manifest
-from mien.data.sampling import nearest_indices
+from mien.data.sampling import MAX_GAP_S, nearest_indices
 from mien.data.select import item_of
 from mien.data.shards import Clip, Shards
 from mien.data.view import View
 from mien.rng import generator
-
-# Assumption: a face unseen for half a second may have done anything in between (the same as in `predict`).
-MAX_GAP_S = 0.5
 
 
 def stretches(rows: Manifest) -> list[list[int]]:

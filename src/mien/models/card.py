@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mien.data.labels import PERSONALITY_NOTE, LabelSpec
+from mien.data.labels import LabelSpec
+from mien.data.notes import PERSONALITY_NOTE
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.tasks.sequence import SequenceConfig, reach_of
 

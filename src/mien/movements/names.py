@@ -1,7 +1,8 @@
 """The names of the landmarker's outputs, and the movements that a timeline shows.
 
 The 52 coefficients have their makers' names and order (MediaPipe's face landmarker, after ARKit's). Left and right are the
-person's own, as the makers have them: `mouthSmileLeft` is the corner of the mouth on the right-hand side of an unmirrored picture.
+person's own, as the makers have them: `mouthSmileLeft` is the corner of the mouth on the right-hand side of an unmirrored
+picture.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ COEFFICIENTS = (
 )  # fmt: skip
 """In the order of the graph's output."""
 
-STILL = ("cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "jawForward", "jawRight", "mouthClose")  # fmt: skip  # noqa: E501
+STILL = ("cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight")
+STILL += ("jawForward", "jawRight", "mouthClose")
 """Coefficients whose 99th percentile stays below 0.05 on real faces (docs/movements.md): in no timeline."""
 
 
@@ -68,7 +70,9 @@ MOVEMENTS = (
     _both("eyes_closed", "eyes closed", "eyeBlink"),
     Movement("eye_closed_left", "eye closed, left", ("eyeBlinkLeft",)),
     Movement("eye_closed_right", "eye closed, right", ("eyeBlinkRight",)),
-    Movement("gaze_left", "gaze to their left", ("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"), _GAZE),
+    Movement(
+        "gaze_left", "gaze to their left", ("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"), _GAZE,
+    ),
     Movement("gaze_up", "gaze up", ("eyeLookUpLeft", "eyeLookUpRight"), ("eyeLookDownLeft", "eyeLookDownRight"), _GAZE),
 )  # fmt: skip
 """What a timeline shows, in its order."""

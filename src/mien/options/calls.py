@@ -69,7 +69,7 @@ def _parameter(leaf: Leaf, kind: Any) -> Parameter:
 def _positionals(options: Sequence[Leaf]) -> list[Leaf]:
     """Those with a place of their own: Python wants the ones without a default first."""
     words = [leaf for leaf in options if leaf.arg.positional]
-    needed = [leaf for leaf in options if leaf.default is MISSING and not leaf.arg.positional]
+    needed = [o for o in options if (o.default is MISSING or o.arg.placed) and not o.arg.positional]
     return words if any(leaf.default is not MISSING for leaf in words) else words + needed
 
 

@@ -32,6 +32,8 @@ class Arg:
     append: bool = False
     """Of a tuple: the option takes one word and may be repeated."""
     required: bool = False
+    placed: bool = False
+    """Python may give it without its keyword, though it has a default."""
     """Must be given on the command line, whatever the default is for Python."""
 
 

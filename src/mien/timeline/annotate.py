@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
@@ -20,18 +20,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.data.contract import mismatch
-from mien.data.labels import LabelSpec
 from mien.data.video import VideoError, read_frames
 from mien.errors import UserError
-from mien.faces.faces import FaceSample
+from mien.movements.names import MOVEMENTS
 from mien.timeline import page
 from mien.timeline.charts import OTHER
 from mien.timeline.charts_classes import palette_of
-from mien.timeline.frames import Progress
+from mien.timeline.charts_movements import LANES
 from mien.timeline.kinds import subject_of
+from mien.timeline.movements import SHOWN_FROM
+from mien.timeline.options import Progress
 from mien.timeline.run import Run
 from mien.timeline.table import model_columns
+
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
+    from mien.faces.faces import FaceSample
+    from mien.faces.movements import FaceMovement
 
 # Longer side of the picture: words must fit beside a face, and 4K takes long to write.
 MIN_SIDE, MAX_SIDE = 640, 1280
@@ -48,8 +53,13 @@ Box = tuple[int, tuple[float, float, float, float]]
 def noting(frames: Iterable[list[FaceSample]], log: IO[bytes]) -> Iterator[list[FaceSample]]:
     """The same frames, with their boxes noted in the file on the way."""
     for faces in frames:
-        log.writelines(_RECORD.pack(f.frame_idx, f.track, *f.box) for f in faces)
+        note_boxes(faces, log)
         yield faces
+
+
+def note_boxes(faces: Iterable[FaceSample | FaceMovement], log: IO[bytes]) -> None:
+    """Those of one frame."""
+    log.writelines(_RECORD.pack(f.frame_idx, f.track, *f.box) for f in faces)
 
 
 def noted(log: IO[bytes]) -> Iterator[tuple[int, list[Box]]]:
@@ -87,6 +97,7 @@ class Painter:
 
     def __init__(self, run: Run, size: tuple[int, int]):
         self._models, self._columns = said_of_faces(run), model_columns(run.models)
+        self._moving = run.movements is not None
         self._palettes = {n: palette_of(run, n) for n, s in run.models.items() if s.classes}
         longer = max(size)
         scale = min(max(longer, MIN_SIDE), MAX_SIDE) / longer
@@ -130,6 +141,8 @@ class Painter:
                 pairs = list(zip(spec.names, names.values, strict=True))[:MAX_TARGETS]
                 # pillow's own font has no minus sign
                 found += [f"{prefix}{t} {page.number(row[c]).replace('−', '-')}" for t, c in pairs]
+        if self._moving:
+            found += movement_words(row)
         return found
 
     def _face(self, draw: ImageDraw.ImageDraw, box: tuple[float, ...], words: list[str], color: str) -> None:
@@ -161,16 +174,28 @@ def said_of_faces(run: Run) -> dict[str, LabelSpec]:
     return {n: s for n, s in run.models.items() if s.kind != "traits"}
 
 
+def movement_words(row: dict[str, Any]) -> list[str]:
+    """The strongest movements of a row, at most `MAX_TARGETS`, or why there are none."""
+    if row["smile"] is None:
+        return [f"not read: {row.get('movement_quality') or row['quality']}"]
+    strong = sorted((m for m in MOVEMENTS if m.name in LANES and row[m.name] >= SHOWN_FROM), key=lambda m: -row[m.name])
+    return [f"{m.label} {row[m.name]:.2f}" for m in strong[:MAX_TARGETS]]
+
+
 def caption_of(run: Run) -> str:
     """What a viewer who has the video alone must know."""
     said = said_of_faces(run)
     if not said:
-        return "faces followed by mien"
+        return (
+            "movements of the face, not what a person feels" if run.movements is not None else "faces followed by mien"
+        )
+    from mien.data.contract import mismatch
+
     drawn = [n for n in said if n in run.drawn]
     stand_in = run.config.source == "detect"
     other = [n for n, s in said.items() if mismatch(s, run.contract, stand_in=stand_in)]
     return (
-        f"{subject_of(said.values())}, estimated by {', '.join(said)}; not what a person feels"
+        f"{subject_of(said.values(), run.movements is not None)}, estimated by {', '.join(said)}; not what a person feels"
         + (f". Trained only on drawn faces, so it means nothing on people: {', '.join(drawn)}" if drawn else "")
         + (f". Crops differ from those in training: {', '.join(other)}" if other else "")
     )

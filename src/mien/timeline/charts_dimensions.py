@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from mien.data.labels import LabelSpec
 from mien.timeline import page
 from mien.timeline.charts import (
     COLORS,
@@ -25,6 +24,9 @@ from mien.timeline.charts import (
 from mien.timeline.run import Run
 from mien.timeline.series import Series
 from mien.timeline.tracks import Peak, TrackSummary
+
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
 
 PANEL_PX, BESIDES_PX = 140, 84
 """Height of a target's panel, and of the time axis and the quality band below them."""
@@ -96,13 +98,14 @@ def _lines(
 ) -> dict[str, Any]:
     return {
         "kind": "lines",
+        "prefix": "apparent ",
         "x": numbers(series.time_s),
         "y": [numbers(y) for y in series.values.T],
         "names": list(names),
         "colors": [color_of(k) for k in range(len(names))],
         "flagged": numbers(series.flagged),
         "range": time_range(run, series),
-        "bounds": list(bounds),
+        "bounds": [list(bounds)] * len(names),
         "peaks": [{"x": p.time_s, "y": p.value, "k": k, "up": word == "highest"} for k, word, p in extremes],
     }
 

@@ -5,14 +5,18 @@ changes from second to second is none.
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mien.data.labels import PERSONALITY_NOTE, LabelSpec
+from mien.data.notes import PERSONALITY_NOTE
 from mien.timeline import page
 from mien.timeline.charts import Drawing
 from mien.timeline.run import Run
 from mien.timeline.tracks import TrackSummary
+
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
 
 
 def draw(run: Run, track: TrackSummary, model: str, rows: pa.Table, group: str) -> Drawing:

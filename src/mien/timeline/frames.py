@@ -11,11 +11,10 @@ import numpy as np
 import simplejpeg
 
 from mien.contract import CropContract, Store
+from mien.data.frame import Frame
 from mien.faces.faces import FaceSample, stream_faces
 from mien.faces.options import PrepareConfig
-
-Progress = Callable[[int], None]
-"""Called with the number of frames read so far."""
+from mien.timeline.options import Progress
 
 
 def through_store(crop: np.ndarray, store: Store) -> np.ndarray:
@@ -43,6 +42,8 @@ class CropStream(Iterator[list[FaceSample]]):
         self._faces = stream_faces(path, PrepareConfig(contract, boxes=boxes))
         self._store, self._progress = contract.store, progress
         self.num_frames = 0
+        self.also: Callable[[Frame, list[FaceSample]], None] | None = None
+        """Called with each frame and its faces."""
         self._rest = chain(list(islice(self._faces, 1)), self._faces)
 
     @property
@@ -53,6 +54,8 @@ class CropStream(Iterator[list[FaceSample]]):
     def __next__(self) -> list[FaceSample]:
         faces = next(self._rest)
         self.num_frames += 1
+        if self.also is not None and self._faces.frame is not None:
+            self.also(self._faces.frame, faces)
         if self._progress is not None:
             self._progress(self.num_frames)
         return [replace(f, crop=through_store(f.crop, self._store)) for f in faces]

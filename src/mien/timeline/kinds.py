@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mien.data.labels import PERSONALITY_NOTE, LabelSpec
+from mien.data.notes import PERSONALITY_NOTE
+
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,34 @@ KINDS = {
     ),
 }
 
+MOVING = Kind(
+    "face movement",
+    "The movements describe how a face moves, measured on its landmarks. A movement is not a feeling: people smile for "
+    "many reasons.",
+    "Movements are measured best in faces that are near, sharp, lit and turned to the camera; where they cannot be, they "
+    "are empty.",
+    "",
+    "",
+)
 
-def kinds_of(specs: Iterable[LabelSpec]) -> list[Kind]:
-    """Those that occur, in the order of the table."""
+
+def kinds_of(specs: Iterable[LabelSpec], moving: bool = False) -> list[Kind]:
+    """Those that occur, in the order of the table; movements first."""
     found = {spec.kind for spec in specs}
-    return [kind for name, kind in KINDS.items() if name in found]
+    kinds = [kind for name, kind in KINDS.items() if name in found]
+    return [MOVING, *kinds] if moving else kinds
 
 
-def subject_of(specs: Iterable[LabelSpec]) -> str:
-    """apparent expression, affect and personality, as far as the models go"""
-    *rest, last = [kind.subject for kind in kinds_of(specs)]
-    return f"apparent {', '.join(rest)} and {last}" if rest else f"apparent {last}"
+def subject_of(specs: Iterable[LabelSpec], moving: bool = False) -> str:
+    """face movement, apparent expression, affect and personality: as far as they go"""
+    said = [kind.subject for kind in kinds_of(specs)]
+    apparent = [f"apparent {_listed(said)}"] if said else []
+    return " and ".join([MOVING.subject, *apparent] if moving else apparent)
+
+
+def _listed(words: list[str]) -> str:
+    *rest, last = words
+    return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def span_of(spec: LabelSpec, before: str) -> str:

@@ -7,22 +7,31 @@ made by a second pass over the video.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from mien.data.labels import PERSONALITY_NOTE, LabelSpec, refuse_personality
+from mien.data.frame import Frame
+from mien.data.labels import LabelSpec, refuse_personality
+from mien.data.notes import PERSONALITY_NOTE
 from mien.data.video import VideoError, probe
 from mien.errors import UserError, require
+from mien.faces.faces import FaceSample
+from mien.faces.mesh import landmarker_file
+from mien.faces.movements import MovementReader
 from mien.models import Model
 from mien.tasks.sequence import CHUNK
 from mien.timeline.annotate import annotate, noting
 from mien.timeline.contract import shared_contract
 from mien.timeline.forward import BatchRunner
-from mien.timeline.frames import CropStream, Progress
-from mien.timeline.options import STEP_S, PredictConfig
+from mien.timeline.frames import CropStream
+from mien.timeline.movements import Movements, MovementsWriter, columns_of, keep
+from mien.timeline.moving import with_movements
+from mien.timeline.options import STEP_S, PredictConfig, Progress
 from mien.timeline.record import write_record
 from mien.timeline.report import write_report
 from mien.timeline.result import Folder, Timeline, all_or_nothing
@@ -31,7 +40,7 @@ from mien.timeline.scores import Scored, score_stream
 from mien.timeline.sequences import step_of
 from mien.timeline.smooth import smoothed
 from mien.timeline.table import TimelineWriter, columns, model_columns, quality_of, schema_of
-from mien.timeline.tracks import TrackSummary, forget_pictures
+from mien.timeline.tracks import TrackSummary, forget_pictures, to_jpeg
 from mien.timeline.windows import Windower
 from mien.train.distributed import pick_device
 
@@ -64,18 +73,22 @@ def predict_video(
     delays = {name: r.model.config.delay_s for name, r in runner.sequences.items()}
     if config.step_s is None:
         config = replace(config, step_s=step_of(specs, set(delays), STEP_S))
-    table = columns(specs, config.rows_s, config.smooth_s, delays)
+    movements = Movements(config.neutral, config.thresholds) if config.movements else None
+    reader = MovementReader(landmarker_file()) if movements else None
+    extra = columns_of(movements) if movements else ()
+    table = columns(specs, config.rows_s, config.smooth_s, delays, extra)
     folder = Folder(out)
     try:
         hashes = {name: model.hash for name, model in models.items()}
+        warnings = warnings_of(specs) + notes
         run = Run(
-            probe(path), specs, hashes, config, contract, table, warnings=warnings_of(specs) + notes, delays=delays
+            probe(path), specs, hashes, config, contract, table, warnings=warnings, movements=movements, delays=delays
         )
         stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
     except VideoError as error:
         return Timeline(path, error.status, error.reason, schema_of(table), {}, folder)
     with all_or_nothing(folder.path) as unfinished, TemporaryFile() as boxes:
-        _write_timeline(run, stream, boxes, runner, unfinished)
+        _write_timeline(run, stream, boxes, runner, unfinished, reader)
         if config.annotate and run.num_rows:
             annotate(run, boxes, unfinished, progress)
         run.wall_s = time.monotonic() - started
@@ -108,10 +121,16 @@ def warnings_of(specs: Mapping[str, LabelSpec]) -> list[str]:
     return drawn + [f"{n}: {PERSONALITY_NOTE}" for n, s in specs.items() if s.kind == "traits"]
 
 
-def _write_timeline(run: Run, stream: CropStream, boxes: IO[bytes], runner: BatchRunner, out: Path) -> None:
+def _write_timeline(
+    run: Run, stream: CropStream, boxes: IO[bytes], runner: BatchRunner, out: Path, reader: MovementReader | None
+) -> None:
     """The first pass; notes the boxes of every frame for the second."""
     windower, config = Windower(runner.shapes, run.config.rows_s), run.config
-    with stream, TimelineWriter(out, run.columns) as writer:
+    moving = {c.name for c in columns_of(run.movements)} if run.movements else set()
+    of_models = [c for c in run.columns if c.name not in moving]
+    with ExitStack() as open_, stream, TimelineWriter(out, of_models) as writer:
+        if reader is not None:
+            stream.also = _moving(run, reader, open_.enter_context(MovementsWriter(out, config.points)))
         at_once = max(config.batch_size, CHUNK) if run.delays else config.batch_size
         rows = score_stream(noting(stream, boxes), windower, runner, at_once)
         for scored in smoothed(rows, config.smooth_s) if config.smooth_s else rows:
@@ -121,12 +140,25 @@ def _write_timeline(run: Run, stream: CropStream, boxes: IO[bytes], runner: Batc
             if number not in run.tracks:
                 forget_pictures(run.tracks.values(), scored.moment.time_s)
                 run.tracks[number] = TrackSummary(number, run.models)
-            run.tracks[number].add(scored.moment, row, scored.values)
+            picture = partial(to_jpeg, scored.moment.centre.crop)
+            run.tracks[number].add(scored.moment.time_s, row, scored.values, picture)
     run.num_rows, run.num_frames = writer.num_rows, stream.num_frames
+    if reader is not None:
+        with_movements(run, out)
     if stream.problem:
         run.warnings.append(f"the video is damaged: {stream.problem}")
     if run.why_no_rows:
         run.warnings.append(run.why_no_rows)
+
+
+def _moving(run: Run, reader: MovementReader, writer: MovementsWriter) -> Callable[[Frame, list[FaceSample]], None]:
+    """Reads the movements of each frame's faces beside the models."""
+
+    def look(frame: Frame, faces: list[FaceSample]) -> None:
+        assert run.movements is not None
+        keep(frame.size, reader.read(frame, faces), writer, run.movements)
+
+    return look
 
 
 def row_of(scored: Scored, run: Run) -> dict[str, Any]:

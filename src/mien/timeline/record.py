@@ -14,10 +14,11 @@ from typing import Any
 from mien import __version__
 from mien.config import to_json
 from mien.timeline.kinds import kinds_of
+from mien.timeline.movements import record_of as record_of_movements
 from mien.timeline.run import DRAWN_BANNER, Run
 from mien.timeline.tracks import Peak, TrackSummary, by_length
 
-LIBRARIES = ("torch", "numpy", "av", "onnxruntime", "pillow", "pyarrow", "simplejpeg", "plotly")
+LIBRARIES = ("torch", "ai-edge-litert", "numpy", "av", "onnxruntime", "pillow", "pyarrow", "simplejpeg", "plotly")
 
 IT_IS_NOT_FEELING = (
     "They do not say what a person feels, thinks or intends: the same face can go with many feelings, and the same feeling with "
@@ -27,7 +28,7 @@ IT_IS_NOT_FEELING = (
 
 def what_it_is_not(run: Run) -> list[str]:
     """What every reader of the numbers must know about them."""
-    kinds = kinds_of(run.models.values())
+    kinds = kinds_of(run.models.values(), run.movements is not None)
     return [
         " ".join([*(k.numbers for k in kinds), IT_IS_NOT_FEELING]),
         "They are not made for decisions about people. Use them to describe material, to find moments worth looking at, and "
@@ -51,6 +52,7 @@ def record_of(run: Run) -> dict[str, Any]:
         "warnings": run.warnings,
         "video": video_facts(run),
         "models": {name: _model_facts(run, name) for name in run.models},
+        **({"movements": record_of_movements(run.movements)} if run.movements else {}),
         "contract": {"hash": run.contract.geometry.hash, **to_json(run.contract)},
         "settings": to_json(run.config),
         "files": files_of(run),
@@ -72,6 +74,8 @@ def record_of(run: Run) -> dict[str, Any]:
 def files_of(run: Run) -> dict[str, Any]:
     """What lies in the folder beside the record."""
     files: dict[str, Any] = {"timeline": ["timeline.csv", "timeline.parquet"], "report": "report.html"}
+    if run.movements is not None:
+        files |= {"movements": "movements.parquet", "events": "events.csv"}
     return files | ({"annotated": "annotated.mp4"} if run.config.annotate and run.num_rows else {})
 
 

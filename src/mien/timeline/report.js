@@ -56,27 +56,31 @@
     const count = c.names.length, layout = overTime(c), ref = (k) => (k ? `y${k + 1}` : "y");
     const height = document.getElementById(c.id).clientHeight - 68;
     const band = 14 / height, gap = 28 / height, panel = (1 - band - (count + 0.5) * gap) / count;
-    const [low, high] = c.bounds, margin = 0.1 * (high - low), middle = (low + high) / 2;
+    const bounds = (k) => { const [low, high] = c.bounds[k]; return { low, high, span: high - low, middle: (low + high) / 2 }; };
     const drawn = c.names.map((name, k) => ({
       type: "scatter", mode: "lines", name, x: c.x, y: c.y[k], yaxis: ref(k), line: { width: 2, color: c.colors[k] },
       hovertemplate: `%{y:.2f}<extra>${plain(name)}</extra>`,
     }));
     const peaks = c.peaks.map((p) => ({
-      type: "scatter", mode: "markers", x: [p.x], y: [p.y + (p.up ? 0.07 : -0.07) * (high - low)], yaxis: ref(p.k), hoverinfo: "skip", cliponaxis: false,
+      type: "scatter", mode: "markers", x: [p.x], y: [p.y + (p.up ? 0.07 : -0.07) * bounds(p.k).span], yaxis: ref(p.k), hoverinfo: "skip", cliponaxis: false,
       marker: { symbol: p.up ? "triangle-down" : "triangle-up", size: 9, color: c.colors[p.k] },
     }));
     const top = (k) => 1 - k * (panel + gap) - gap;
     c.names.forEach((name, k) => {
+      const { low, high, span, middle } = bounds(k), margin = 0.1 * span;
       layout[k ? `yaxis${k + 1}` : "yaxis"] = {
         ...axis(), range: [low - margin, high + margin], domain: [top(k) - panel, top(k)], tickvals: [low, middle, high], tickformat: "~g",
       };
     });
     layout[`yaxis${count + 1}`] = { ...axis(), domain: [0, band], showticklabels: false, ticks: "", showgrid: false };
     layout.xaxis.anchor = ref(count);
+    layout.shapes.push(...(c.events || []).map((e) => ({
+      type: "rect", layer: "below", xref: "x", x0: e.x0, x1: e.x1, yref: `${ref(e.k)} domain`, y0: 0, y1: 1, line: { width: 0 }, fillcolor: c.colors[e.k], opacity: 0.28,
+    })));
     layout.hoversubplots = "axis";
     layout.margin.t = 0;
     layout.annotations = c.names.map((name, k) => ({
-      text: `<b>apparent ${plain(name)}</b>`, xref: "paper", x: 0, xanchor: "left", yref: "paper", y: top(k), yanchor: "bottom",
+      text: `<b>${c.prefix}${plain(name)}</b>`, xref: "paper", x: 0, xanchor: "left", yref: "paper", y: top(k), yanchor: "bottom",
       showarrow: false, font: { size: 12 },
     }));
     return [[...drawn, quality(c, ref(count)), ...peaks], layout];

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from plotly.offline import get_plotlyjs
 
 from mien import __version__
-from mien.data.labels import PERSONALITY_NOTE
-from mien.timeline import charts_classes, charts_dimensions, charts_traits, page
+from mien.data.notes import PERSONALITY_NOTE
+from mien.timeline import charts_classes, charts_dimensions, charts_movements, charts_traits, movements, page
 from mien.timeline.charts import Drawing
 from mien.timeline.kinds import KINDS, span_of, subject_of
 from mien.timeline.record import what_it_is_not
@@ -33,7 +33,7 @@ DRAW: dict[str, Callable[[Run, TrackSummary, str, pa.Table, str], Drawing]] = {
 
 def write_report(run: Run, record: Mapping[str, Any], out: Path) -> None:
     """Reads ``timeline.parquet`` and writes ``report.html`` beside it; `record` is what ``predictions.json`` holds."""
-    subject = subject_of(run.models.values())
+    subject = subject_of(run.models.values(), run.movements is not None)
     charts, people = _people(run, out)
     scripts = f"<script>{get_plotlyjs()}</script>\n<script>{_part('js')}</script>" if charts else ""
     parts = {
@@ -68,9 +68,11 @@ def _lede(run: Run) -> str:
     v, count = run.video, len(run.tracks)
     length = f"{page.clock(v.duration_s)} long, " if v.duration_s else ""
     who = "no face found" if not count else f"{count} face {'track' if count == 1 else 'tracks'}"
+    by = [f"{'model' if len(run.models) == 1 else 'models'}: {', '.join(run.models)}"] if run.models else []
+    by += ["movements of the face landmarker"] if run.movements else []
     return (
         f"{length}{v.width} × {v.height} pixels, {v.fps:.3g} frames a second; {who}, {run.num_rows} moments; "
-        f"{'model' if len(run.models) == 1 else 'models'}: {', '.join(run.models)}."
+        f"{'; '.join(by)}."
     )
 
 
@@ -108,6 +110,10 @@ def _people(run: Run, out: Path) -> tuple[list[dict[str, Any]], str]:
             drawing = DRAW[spec.kind](run, track, name, rows, f"chart-{len(charts)}")
             charts += drawing.charts
             parts.append(drawing.html)
+        if run.movements is not None:
+            drawing = charts_movements.draw(run, track, rows, f"chart-{len(charts)}")
+            charts += drawing.charts
+            parts.append(drawing.html)
         html.append(_person(track, "".join(parts)))
     return charts, "".join(html) + (_others(rest) if rest else "")
 
@@ -137,6 +143,8 @@ def _others(tracks: list[TrackSummary]) -> str:
 
 def _limits(run: Run) -> str:
     is_what = "".join(f"<li>{escape(_what_it_is(run, n))}</li>" for n in run.models)
+    if run.movements is not None:
+        is_what += f"<li>{escape(movements.LEFT_OUT)}</li>"
     is_not = "".join(f"<li>{escape(s)}</li>" for s in what_it_is_not(run))
     return f'<ul class="plain">{is_what}{is_not}</ul>'
 
@@ -164,10 +172,12 @@ def _what_it_is(run: Run, name: str) -> str:
 def _provenance(run: Run, record: Mapping[str, Any]) -> str:
     video, made = record["video"], record["provenance"]
     pairs = [(f"Weights of {n}", run.hashes.get(n) or "not recorded") for n in run.models]
+    if run.movements is not None:
+        pairs.append(("Movements", "MediaPipe's face landmarker (Google, Apache-2.0), run here by LiteRT"))
     pairs += [
         ("Video", f"{video['name']}, SHA-256 {video['sha256'] or 'none (a folder)'}"),
         ("Crops of this run", run.contract.describe()),
-        ("Settings", ", ".join(f"{k} {v}" for k, v in record["settings"].items() if k != "kind_")),
+        ("Settings", ", ".join(f"{k} {v}" for k, v in record["settings"].items() if k not in ("kind_", "thresholds"))),
         ("Written", f"{made['created']} by mien {made['mien']}, Python {made['python']}"),
         ("Libraries", ", ".join(f"{k} {v}" for k, v in made["libraries"].items())),
         ("Work", f"{run.num_frames} frames in {run.wall_s:.1f} s"),

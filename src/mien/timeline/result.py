@@ -19,7 +19,15 @@ import pyarrow.parquet as pq
 
 from mien.errors import require
 
-FILES = ("timeline.csv", "timeline.parquet", "predictions.json", "report.html", "annotated.mp4")
+FILES = (
+    "timeline.csv",
+    "timeline.parquet",
+    "movements.parquet",
+    "events.csv",
+    "predictions.json",
+    "report.html",
+    "annotated.mp4",
+)
 
 
 class Folder:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mien.contract import CropContract
-from mien.data.labels import LabelSpec
 from mien.data.video import VideoInfo
+from mien.timeline.movements import Movements
 from mien.timeline.options import PredictConfig
 from mien.timeline.table import Column
 from mien.timeline.tracks import TrackSummary
+
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
 
 DRAWN_BANNER = "trained only on drawn faces: the numbers on real people mean nothing yet"
 
@@ -36,6 +40,8 @@ class Run:
     num_frames: int = 0
     wall_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    movements: Movements | None = None
+    """What was read of the faces' movements, where it was asked for."""
     delays: Mapping[str, float] = field(default_factory=dict)
     """Of the models that see a whole track, not windows of it: so many seconds after a frame its rating was read in training."""
 

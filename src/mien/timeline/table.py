@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mien.data.labels import LabelSpec
 from mien.errors import UserError
 from mien.timeline.kinds import KINDS, span_of
-from mien.timeline.windows import Moment
+
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
+    from mien.timeline.windows import Moment
 
 # Thresholds of the quality column. Assumptions, chosen by looking at real clips; they only flag rows, nothing is left out.
 SMALL_FACE_PX = 48.0
@@ -67,23 +69,32 @@ def _named(spec: LabelSpec, prefix: str) -> ModelColumns:
 
 
 def columns(
-    specs: Mapping[str, LabelSpec], step_s: float, smooth_s: float = 0.0, delays: Mapping[str, float] | None = None
+    specs: Mapping[str, LabelSpec],
+    step_s: float,
+    smooth_s: float = 0.0,
+    delays: Mapping[str, float] | None = None,
+    extra: Sequence[Column] = (),
+    quality: str = "",
 ) -> list[Column]:
     """Every column of the timeline in its order, with its meaning: the data dictionary.
 
     Args:
+        step_s: 0 = a row for every frame.
         delays: of the models that see a whole track (`Run.delays`).
+        extra: columns after those of the models.
+        quality: what the column `quality` says, where it is not about models.
 
     Raises:
         UserError: two columns have one name.
     """
     delays = delays or {}
     what = "Time that the row describes" if set(delays) == set(specs) else "Centre of the window that the row describes"
+    rows = f"One row every {step_s:g} s" if step_s else "One row for every frame"
     found = [
         Column(
             "time_s",
             "number",
-            f"{what}, in seconds from the start of the video (the container's timestamps). One row every {step_s:g} s.",
+            f"{what}, in seconds from the start of the video (the container's timestamps). {rows}.",
         ),
         Column(
             "track",
@@ -93,7 +104,7 @@ def columns(
     ]
     for name, names in model_columns(specs).items():
         found += _of_model(name, specs[name], names, smooth_s, delays.get(name))
-    found += [*_FACE, Column("quality", "text", _QUALITY)]
+    found += [*extra, *_FACE, Column("quality", "text", quality or _QUALITY)]
     if twice := [n for n, count in Counter(c.name for c in found).items() if count > 1]:
         raise UserError(f"two columns would be called {twice[0]!r}; give the models other names: --model NAME=FOLDER")
     return found

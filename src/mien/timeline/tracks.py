@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simplejpeg
 
-from mien.data.labels import LabelSpec
-from mien.timeline.windows import Moment
+if TYPE_CHECKING:
+    from mien.data.labels import LabelSpec
+
 
 MAX_PEOPLE = 12  # with a chart on the page; those who were seen longest
 ENDED_AFTER_S = 10.0  # without a row; trackers give up far sooner
@@ -70,9 +71,15 @@ class TrackSummary:
             self.peaks[model] = [[] for _ in spec.names]
             self.lows[model] = [[] for _ in spec.names if not spec.classes]
 
-    def add(self, moment: Moment, row: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> None:
-        """One more row of this track."""
-        self.start_s, self.end_s = min(self.start_s, moment.time_s), max(self.end_s, moment.time_s)
+    def add(
+        self,
+        time_s: float,
+        row: Mapping[str, Any],
+        scores: Mapping[str, np.ndarray],
+        picture: Callable[[], bytes] = lambda: b"",
+    ) -> None:
+        """One more row of this track; `picture` gives its face as a JPEG file."""
+        self.start_s, self.end_s = min(self.start_s, time_s), max(self.end_s, time_s)
         self.num_rows += 1
         self.forgotten = False
         if row["quality"] != "ok":
@@ -92,9 +99,9 @@ class TrackSummary:
                 continue
             most = values.max()
             for peaks, value in zip(self.peaks[model], values, strict=True):
-                _note(peaks, moment, float(value), 1, top=bool(value >= most))
+                note(peaks, time_s, float(value), 1, picture, top=bool(value >= most))
             for lows, value in zip(self.lows[model], values, strict=False):
-                _note(lows, moment, float(value), -1)
+                note(lows, time_s, float(value), -1, picture)
 
     def mean(self, model: str) -> dict[str, float]:
         """Mean probability or value by class or target."""
@@ -131,15 +138,17 @@ def forget_pictures(tracks: Iterable[TrackSummary], now_s: float) -> None:
                     peaks[:] = [replace(p, jpeg=b"") for p in peaks]
 
 
-def _note(found: list[Peak], moment: Moment, value: float, sign: int, top: bool = True) -> None:
+def note(
+    found: list[Peak], time_s: float, value: float, sign: int, picture: Callable[[], bytes], top: bool = True
+) -> None:
     """Keeps the few highest (sign 1) or lowest (-1) moments that lie at least `PEAK_DISTANCE_S` apart, the best first."""
-    near = [p for p in found if abs(p.time_s - moment.time_s) < PEAK_DISTANCE_S]
+    near = [p for p in found if abs(p.time_s - time_s) < PEAK_DISTANCE_S]
     if near and max(sign * p.value for p in near) >= sign * value:
         return
     kept = [p for p in found if p not in near]
     if len(kept) >= PEAKS_PER_NAME and sign * kept[-1].value >= sign * value:
         return
-    kept.append(Peak(moment.time_s, value, to_jpeg(moment.centre.crop), top))
+    kept.append(Peak(time_s, value, picture(), top))
     kept.sort(key=lambda p: -sign * p.value)
     found[:] = kept[:PEAKS_PER_NAME]
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.data.sampling import indices_at
-from mien.data.segments import MAX_GAP_S
+from mien.data.sampling import MAX_GAP_S, indices_at
 from mien.faces.faces import FaceSample
 from mien.transforms.clip import ClipSpec
 

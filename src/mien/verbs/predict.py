@@ -23,23 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Predict:
-    """A video and one or several models to a timeline of apparent expression or affect, with a page to look at it.
+    """A video to a timeline of what moves in its faces, or of what models say of them, with a page to look at it.
 
-    Writes timeline.csv, timeline.parquet, predictions.json, report.html and with --annotate annotated.mp4 to OUT, or to
-    OUT/<name of the video>/ for several videos. Exit code 2 when no video gave a row.
+    Without --model it reads movements: smiles, brows, eyes, mouth and head, and their events. With models it reads apparent
+    expression or affect, and with --movements both.
+    Writes timeline.csv, timeline.parquet, predictions.json, report.html, of movements also movements.parquet and events.csv, and
+    with --annotate annotated.mp4 to OUT, or to OUT/<name of the video>/ for several videos. Exit code 2 when no video gave a row.
     """
 
     HELP: ClassVar = {
         "what goes in": ("VIDEO", "--model", "--crop", "--boxes", "--allow-contract-mismatch", "--allow-personality"),
-        "what comes out": ("--out", "--step-s", "--smooth-s", "--annotate"),
+        "what comes out": ("--out", "--movements", "--step-s", "--smooth-s", "--annotate", "--baseline", "--points"),
         "how it runs": ("--device", "--batch-size"),
     }
 
     videos: Annotated[Path | tuple[Path, ...], Arg(positional=True, metavar="VIDEO")]
     """Video files, folders of them, or folders of the images of one video each."""
-    model: Annotated[dict[str, Model | str] | tuple[Model | str, ...], Arg(metavar="[NAME=]MODEL", append=True)]
+    model: Annotated[
+        dict[str, Model | str] | tuple[Model | str, ...], Arg(metavar="[NAME=]MODEL", append=True, placed=True)
+    ] = ()
     """Model folder, run folder or hub id; again for several models, which share one detection pass. NAME= prefixes its
-    columns."""
+    columns. Without one, movements are read."""
     out: Annotated[Path | None, Arg(metavar="DIR", required=True)] = None
     """Folder to write to."""
     settings: Annotated[PredictConfig, FLAT] = PredictConfig()
@@ -54,16 +58,22 @@ def work(options: Predict) -> Timeline | list[Timeline]:
     Raises:
         UserError: the video cannot be read. Among several, such a one has no rows, and its `status` and `reason` say why.
     """
-    from mien.models import load
-
-    videos = videos_of(options.videos)
-    models = {name: load(place) for name, place in named(options.model).items()}
+    videos, models = videos_of(options.videos), loaded(options.model)
     found = [predict_one(v, out, models, options.settings) for v, out in places(videos, options.out)]
     if videos != [options.videos]:
         return found
     (line,) = found
     require(line.status in ("ok", "no_face"), f"{line.video}: {line.reason} (nothing written)")
     return line
+
+
+def loaded(given: Mapping[str, Model | str] | tuple[Model | str, ...]) -> dict[str, Model]:
+    """By name. Nothing of torch is imported where there is none."""
+    if not given:
+        return {}
+    from mien.models import load
+
+    return {name: load(place) for name, place in named(given).items()}
 
 
 def named(models: Mapping[str, Model | str] | tuple[Model | str, ...]) -> dict[str, Model | str]:
@@ -144,7 +154,6 @@ def predict_one(video: Path, out: Path | None, models: dict[str, Model], config:
     )
 
     from mien.console import console
-    from mien.timeline import predict_video
 
     lines = console()
     speed = TextColumn("{task.fields[fps]:.0f} frames/s")
@@ -157,6 +166,12 @@ def predict_one(video: Path, out: Path | None, models: dict[str, Model], config:
 
         def advance(frames: int) -> None:
             bar.update(task, completed=frames, fps=frames / max(bar.tasks[0].elapsed or 0.0, 1e-3))
+
+        if not models:
+            from mien.timeline import predict_movements
+
+            return predict_movements(video, out, config, advance)
+        from mien.timeline import predict_video
 
         return predict_video(video, models, out, config, advance)
 
