@@ -316,6 +316,7 @@ SAME_NAME = {
     "momentum": "of the copies that BYOL and DINO follow, and of SGD",
     "dropout": "of LiRA's predictor, and of the GRU over a video",
     "flip": "a probability with another default for clips, views of pictures and whole videos",
+    "source": "of convert a checkpoint, of get where one file comes from",
     "grey": "crops without colour, and the probability of a view without colour",
     "solarize": "of a view of a picture, and of a whole video",
     "crop_area": "of a clip, and of each view of a picture, whose bounds the methods set",

