@@ -31,8 +31,10 @@ from mien.timeline.run import Run
 from mien.timeline.table import TimelineWriter, columns, schema_of
 from mien.timeline.tracks import TrackSummary
 
-LOOK_S = 0.45
-"""Seconds between two looks of the detector; the mesh follows the faces in between."""
+LOOK_S, GAP_S = 0.3, 0.7
+"""Seconds between two looks of the detector, and for which a face may be missed by it: once. The mesh follows the faces in
+between, and
+says itself where there is none."""
 SHORTEST_STEP_S = 0.01
 
 
@@ -53,7 +55,7 @@ def predict_movements(
     contract = contract_for("none" if config.crop == "none" else "face", boxes=config.boxes is not None)
     movements = Movements(config.neutral, config.thresholds)
     folder, reader = Folder(out), MovementReader(landmarker_file(), max(1, usable_cores() - 1))
-    search = PrepareConfig(contract, boxes=config.boxes, every_s=LOOK_S)
+    search = PrepareConfig(contract, boxes=config.boxes, every_s=LOOK_S, gap_s=GAP_S)
     table = columns({}, config.step_s or 0.0, extra=columns_of(movements, alone=True), quality=QUALITY)
     try:
         info = probe(path)
