@@ -31,15 +31,19 @@ def patch(image: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
     return np.pad(inner, ((top, max(bottom, 0)), (left, max(right, 0)), (0, 0)), mode="edge")
 
 
-def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> Image.Image:
-    """The size x size picture whose pixels lie at `matrix` ([2, 3], crop -> image) in the image."""
+def warp(image: np.ndarray, matrix: np.ndarray, size: int, max_step: float = MAX_STEP) -> Image.Image:
+    """The size x size picture whose pixels lie at `matrix` ([2, 3], crop -> image) in the image.
+
+    Args:
+        max_step: the patch is shrunk first where a pixel of the crop is wider than so many of the image.
+    """
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ matrix.T
     low, high = np.floor(corners.min(0)).astype(int) - 2, np.ceil(corners.max(0)).astype(int) + 2
     part = Image.fromarray(np.ascontiguousarray(patch(image, low[0], low[1], high[0], high[1])))
     local = matrix - np.array([[0, 0, low[0]], [0, 0, low[1]]])
     step = math.hypot(*matrix[:, 0])
-    if step > MAX_STEP:
-        width, height = (math.ceil(s * MAX_STEP / step) for s in part.size)
+    if step > max_step:
+        width, height = (math.ceil(s * max_step / step) for s in part.size)
         local = local * np.array([[width / part.width], [height / part.height]])
         part = part.resize((width, height), BILINEAR)
     return part.transform((size, size), Image.Transform.AFFINE, tuple(local.ravel()), BILINEAR)

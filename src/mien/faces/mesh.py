@@ -148,6 +148,11 @@ MEASURED = (
 """The points that the coefficients are computed from, in the graph's order."""
 
 
+# The makers do not smooth a picture before they shrink it. Up to here neither do we: it is twice as fast, and nearer to
+# their numbers.
+SHARPEST = 2.0
+
+
 @dataclass(frozen=True)
 class Region:
     """A square of a picture, turned by `roll` (radians, clockwise as seen). In pixels, centres at .5."""
@@ -232,7 +237,7 @@ class MeshFinder:
     def points(self, image: np.ndarray, region: Region) -> Seen:
         """What lies in a region of the picture [H, W, 3] uint8."""
         matrix = region.matrix
-        crop = np.asarray(warp(image, matrix, SIDE))
+        crop = np.asarray(warp(image, matrix, SIDE, SHARPEST))
         places, presence, _ = self._points(crop[None] * np.float32(1 / 255))
         found = places.reshape(-1, 3)
         flat = found[:, :2] @ matrix[:, :2].T + matrix[:, 2]

@@ -54,7 +54,7 @@ def predict_movements(
     started, config, path = time.monotonic(), config or PredictConfig(), Path(video)
     contract = contract_for("none" if config.crop == "none" else "face", boxes=config.boxes is not None)
     movements = Movements(config.neutral, config.thresholds)
-    folder, reader = Folder(out), MovementReader(landmarker_file(), max(1, usable_cores() - 1))
+    folder, reader = Folder(out), MovementReader(landmarker_file(), usable_cores())
     search = PrepareConfig(contract, boxes=config.boxes, every_s=LOOK_S, gap_s=GAP_S)
     table = columns({}, config.step_s or 0.0, extra=columns_of(movements, alone=True), quality=QUALITY)
     try:

@@ -122,8 +122,15 @@ def _fail(where: str, text: str, code: int = 2) -> int:
 
 
 def main() -> None:
-    keep_freed_memory()
-    sys.exit(run(sys.argv[1:]))
+    words = sys.argv[1:]
+    if not only_movements(words):
+        keep_freed_memory()
+    sys.exit(run(words))
+
+
+def only_movements(words: list[str]) -> bool:
+    """Whether no network of torch will run, whose speed is worth memory that lies unused."""
+    return words[:1] == ["predict"] and not any(word.startswith("--model") for word in words)
 
 
 if __name__ == "__main__":
