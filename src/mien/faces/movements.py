@@ -37,10 +37,17 @@ SHARP_SIDE = 64
 class Face(Protocol):
     """A face on one frame, as the tracker knows it."""
 
-    track: int
-    box: np.ndarray
-    points: np.ndarray
-    score: float
+    @property
+    def track(self) -> int: ...
+
+    @property
+    def box(self) -> np.ndarray: ...
+
+    @property
+    def points(self) -> np.ndarray: ...
+
+    @property
+    def score(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,10 @@ class MovementReader:
         for k, part in enumerate(parts):
             found[k::count] = part.result()
         return [f for f in found if f is not None]
+
+    def forget(self) -> None:
+        """Another video begins."""
+        self._last.clear()
 
     def close(self) -> None:
         if self._pool is not None:
