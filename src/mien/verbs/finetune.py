@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mien.data.options import LabelledRows
 from mien.errors import require
+from mien.movements.options import ENCODER, MovementOptions
 from mien.options import FLAT, Arg
 from mien.options.shared import Personality
 from mien.recipes import FINETUNE, PRETRAIN
@@ -30,8 +31,9 @@ class Supervised(Training, Personality):
     """What runs with labels have besides."""
 
     encoder: Annotated[str | None, Arg(metavar="RECIPE")] = None
-    """Without --init: the pre-training recipe whose encoder a model from scratch has. None takes a small one that suits the
-    task."""
+    """Without --init: which encoder a model from scratch has: movements (of shards prepared with --movements), or that of a
+    pre-training recipe. By default a small one that suits the task."""
+    movements: Annotated[MovementOptions, FLAT] = field(default_factory=MovementOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class Finetune(Supervised):
         "how long and how": (
             "--steps", "--epochs", "--batch-size", "--optim.lr", "--frozen", "--select", "--seed", "--device",
         ),
-        "what the model sees": ("--size", "--num-frames", "--stride"),
+        "what the model sees": ("--encoder", "--size", "--num-frames", "--stride", "--features", "--pooling", "--per-person"),
     }  # fmt: skip
 
     data: Annotated[Shards | Path, Arg(metavar="SHARDS")]
@@ -75,12 +77,24 @@ def begun(options: Supervised, experiment: Experiment) -> tuple[Experiment, Mode
     """
     from mien.models import load
     from mien.recipes import recipe
+    from mien.tasks.movements import MovementsConfig
     from mien.transforms.clip import ClipSpec
 
     learner = experiment.task
     require(not (options.init and options.encoder), "--encoder is for training without --init, which brings its own")
+    named = options.init == ENCODER and not Path(ENCODER).exists()
+    require(
+        not named, f"--init {ENCODER}: movements are no weights to start from; to learn from them: --encoder {ENCODER}"
+    )
+    plain = options.encoder == ENCODER or options.movements == MovementOptions()
+    require(plain, f"--features, --pooling, --axes, --velocities and --per-person go with --encoder {ENCODER}")
+    if options.encoder == ENCODER:
+        return replace(experiment, learner=MovementsConfig.instead_of(learner, options.movements)), None
     if options.init:
         start = load(options.init)
+        reads = isinstance(start.config, MovementsConfig)
+        instead = f"--encoder {ENCODER} in place of --init"
+        require(not reads, f"{start.path} reads movements, it has no encoder to start from: {instead}")
         return replace(experiment, learner=learner.begun(start.config.encoder, start.config.sees)), start
     if options.encoder:
         other = recipe(options.encoder, PRETRAIN).learner
@@ -118,8 +132,9 @@ def plan_of(
     seed, spec = experiment.train.seed, learner.spec
     train, validation = labelled_rows(shards, spec, rows, seed, validate)
     data = TrainingData((shards,), (train,), seed, origin_after(start, [train]), classes_of(record, spec.column))
-    learner.sees.check(learner.encoder)
-    check_finetuning(replace(spec, clip=with_period(spec.clip, data), contract=shards.contract), shards)
+    if learner.encoder is not None:
+        learner.sees.check(learner.encoder)
+        check_finetuning(replace(spec, clip=with_period(spec.clip, data), contract=shards.contract), shards)
     learner = learner.fitted(data)
     refuse_personality("--target", learner.spec, options.allow_personality)
     if validation:
@@ -129,7 +144,7 @@ def plan_of(
     return Plan(
         replace(experiment, learner=learner), data, facts_of(data, rows, start, record, validate), start,
         looks=Looks(shards, validation), keep_best=KINDS[learner.spec.kind].chosen_by(learner.spec) if best else None,
-        keep_last=validate.keep_last, split=rows.split_column,
+        keep_last=validate.keep_last, split=rows.split_column, validation=validation,
     )  # fmt: skip
 
 
