@@ -41,7 +41,7 @@ class Finetune(Supervised):
     """Train a classifier or a regressor on labelled shards. Without --init it starts from random weights."""
 
     HELP: ClassVar[dict[str, tuple[str, ...]]] = {
-        "what is trained on what": ("--data", "--target", "--init", "--out", "--split-column", "--label-fraction"),
+        "what is trained on what": ("--data", "--target", "--init", "--out", "--split-column", "--label-fraction", "--folds"),
         "how long and how": (
             "--steps", "--epochs", "--batch-size", "--optim.lr", "--frozen", "--select", "--seed", "--device",
         ),
@@ -62,11 +62,41 @@ def work(options: Finetune, experiment: Experiment) -> Model:
         UserError: bad shards, columns, splits or weights; another run in `out`.
     """
     from mien.data.shards import Shards
+    from mien.scoring.subjects import check_people
     from mien.train.run import run
 
     experiment, start = begun(options, experiment)
-    plan = plan_of(options, experiment, start, Shards.of(options.data), options.rows)
-    return run(plan, options.out, options.device)
+    folds, shards = options.rows.folds, Shards.of(options.data)
+    require(
+        not folds or experiment.task.solved,
+        "--folds subject is for --encoder movements; mien benchmark trains the others by fold",
+    )
+    plan = plan_of(options, experiment, start, shards, options.rows)
+    if folds:
+        check_people(plan.data.manifest)
+    model = run(plan, options.out, options.device)
+    if folds:
+        by_subject(options, experiment, plan)
+    return model
+
+
+def by_subject(options: Finetune, experiment: Experiment, plan: Plan) -> None:
+    """Scores each person by a model of the others, prints and writes it; what was written before is printed."""
+    import json
+
+    from mien.scoring.scores import Scores
+    from mien.scoring.subjects import score_subjects
+    from mien.train.distributed import is_main
+    from mien.verbs.evaluate import show
+
+    if not is_main():
+        return
+    path = options.out / "folds" / "evaluation.json"
+    if path.is_file():
+        scores = Scores(json.loads(path.read_text()))
+    else:
+        scores = score_subjects(experiment.task, plan.data, options.rows.split_column, path.parent)
+    show(scores)
 
 
 def begun(options: Supervised, experiment: Experiment) -> tuple[Experiment, Model | None]:
@@ -155,6 +185,7 @@ def facts_of(data: Any, rows: LabelledRows, start: Model | None, record: Any, va
         "shards": str(shards.root), "hash": shards.hash, "clips": len(data.manifest), "split": rows.split_column,
         "label_fraction": rows.label_fraction, "select": rows.select, "init": start.hash if start else "",
         **({"corpus": record.name} if record else {}),
+        **({"folds": rows.folds} if rows.folds else {}),
         **({"selected_on": validate.on, "keep_last": validate.keep_last} if validate != type(validate)() else {}),
     }  # fmt: skip
 
