@@ -6,7 +6,7 @@
 GRID_FOLDER holds ``segments.csv`` (path, split, slot, label, start_s, end_s) and ``clips/``. A letter is 0.2 s long: its
 stretch is 20 frames of 25 fps around its middle, for 16 frames at stride 1 with some jitter. A command's is 45 frames, for
 16 frames at stride 2 (1.24 s) with jitter. Colours, prepositions, digits and adverbs get 25 frames. For models of movements
-``--margin-s 0.08`` takes each word's own time instead (docs/prepare.md). Columns: path, start_s,
+``--margin-s 0.08`` takes each word's own time instead (docs/movements-labels.md). Columns: path, start_s,
 end_s, a column per slot, split, subject.
 """
 

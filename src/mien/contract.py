@@ -42,7 +42,7 @@ class Store:
     quality: int = 90
     subsampling: Literal["420", "444"] = "420"
     movements: bool = False
-    """Beside each crop, the face's mesh and its coefficients (docs/prepare.md)."""
+    """Beside each crop, the face's mesh and its coefficients (docs/movements-labels.md)."""
 
 
 @dataclass(frozen=True)
