@@ -167,7 +167,8 @@ class Packer:
         for count, samples in enumerate(stream):
             frame = stream.frame
             assert frame is not None
-            self._read_meshes(frame, samples)
+            if self._meshes:
+                samples = with_meshes(self._meshes, frame, samples)
             for stretch in stretches:
                 if stretch.holds(frame.time_s):
                     stretch.add([*map(copy_sample, samples)] if len(stretches) > 1 else samples, frame.index, offset)
@@ -175,12 +176,6 @@ class Packer:
             if duration_s and count % 100 == 0:
                 tick(min(frame.time_s / duration_s, 1.0))
         return stream.problem, highest + 1
-
-    def _read_meshes(self, frame: Frame, samples: Sequence[FaceSample]) -> None:
-        """Gives each face of the frame its mesh, where movements are kept."""
-        if self._meshes:
-            for sample, found in zip(samples, self._meshes.read(frame, samples), strict=True):
-                sample.mesh = found.mesh
 
     def stills(self, sources: Sequence[Source], tick: Tick) -> dict[str, list[dict[str, Any]]]:
         """Manifest rows of single pictures, by source name; one detector run for all of them."""
@@ -225,7 +220,7 @@ class Packer:
             sample = make_sample(frame, point, self.config)
             if self._meshes:
                 self._meshes.forget()
-            self._read_meshes(frame, [sample])
+                with_meshes(self._meshes, frame, [sample])
             row.add(sample, self.config.contract.store)
             rows.append({**self.write(source, f"{source.name}/{track}/0", track, row, cut.targets), "cut": ""})
         return rows or [failure(source, cut, "no_face", "no face in the picture")]
@@ -283,6 +278,13 @@ def targets_at(targets: FrameTargets | None, times_s: np.ndarray, names: Sequenc
     """float32 [T] of each name; NaN for what this clip has no annotation of."""
     found = {} if targets is None else targets.at(times_s)
     return {n: found[n] if n in found else np.full(len(times_s), np.nan, np.float32) for n in names}
+
+
+def with_meshes(reader: MovementReader, frame: Frame, samples: list[FaceSample]) -> list[FaceSample]:
+    """The faces of a frame, each given its mesh."""
+    for sample, found in zip(samples, reader.read(frame, samples), strict=True):
+        sample.mesh = found.mesh
+    return samples
 
 
 def movements_of(samples: Sequence[FaceSample]) -> Movements:

@@ -6,7 +6,7 @@ stored coefficients ------------------------------------> pooled over the clip -
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Annotated, Any, ClassVar, Self
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mien.data.labels import LabelSpec
 from mien.data.manifest import Manifest
+from mien.data.movements import Movements
 from mien.data.select import class_indices, clip_values, item_of
 from mien.data.shards import Shards
 from mien.errors import UserError, require
@@ -32,7 +33,7 @@ from mien.tasks.movement_heads import Classes, Head, Numbers, Target, Tried, fol
 from mien.tasks.regress import number_spec
 from mien.transforms.clip import GREY_MEAN, GREY_STD, ClipSpec
 
-UNUSED = ClipSpec(1, 1, size=1, mean=GREY_MEAN, std=GREY_STD)
+UNUSED = ClipSpec(1, 1, size=0, mean=GREY_MEAN, std=GREY_STD)
 """Of a model that sees no pixels: crops of any size and colour serve it."""
 MOST_MESHES = 6000
 """Meshes that the axes are found on, evenly out of all."""
@@ -75,7 +76,9 @@ class MovementsConfig(MovementOptions, LearnerConfig):
         shards = data.shards[0]
         prepare_again = "prepare the videos into another folder with --movements"
         require(shards.contract.store.movements, f"{shards.root} holds no movements: {prepare_again}")
-        clip = with_period(self.spec.clip, data)
+        # a video is predicted in windows as long as the training clips
+        frames = int(np.median(data.manifest.column("num_frames")))
+        clip = with_period(replace(self.spec.clip, num_frames=max(1, frames)), data)
         spec = replace(self.spec, clip=clip, training_data=data.origin, contract=shards.contract)
         return replace(self, spec=(class_spec if spec.classes else number_spec)(spec, data))
 
@@ -215,7 +218,18 @@ class MovementTask(nn.Module):
     @torch.inference_mode()
     def predict_rows(self, shards: Shards, rows: Manifest) -> np.ndarray:
         """``[n, K]``, NaN where `vectors` has none."""
-        x = torch.from_numpy(self.vectors(shards, rows).astype(np.float32)).to(self.weight.device)
+        return self._predicted(self.vectors(shards, rows))
+
+    @torch.inference_mode()
+    def predict_movements(self, clips: Sequence[tuple[np.ndarray, Movements]]) -> np.ndarray:
+        """The same of clips' times [T] in seconds and movements; not for models with the person's own mean."""
+        config, shape = self.config, self.shape
+        assert not config.per_person
+        tracks = [track_of(times_s, moves, shape) for times_s, moves in clips]
+        return self._predicted(pooled(tracks, config.features, config.pooling, config.axes, config.velocities))
+
+    def _predicted(self, vectors: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(vectors.astype(np.float32)).to(self.weight.device)
         return self.predict(x).double().cpu().numpy()
 
 
@@ -224,13 +238,17 @@ def read_tracks(shards: Shards, rows: Manifest, shape: Shape) -> list[Track]:
     found = []
     for name, row in zip(rows.column("shard"), rows.column("row"), strict=True):
         clip = shards.clip(name, row)
-        stored = clip.movements()
-        seen = stored.seen
-        values = np.zeros((len(seen), len(COEFFICIENTS) + len(shape.axes)))
-        if seen.any():
-            values[seen] = np.concatenate([stored.coefficients[seen], shape.places(stored.mesh[seen])], axis=1)
-        found.append(Track(clip.numbers("times_s"), seen, values))
+        found.append(track_of(clip.numbers("times_s"), clip.movements(), shape))
     return found
+
+
+def track_of(times_s: np.ndarray, moves: Movements, shape: Shape) -> Track:
+    """Of one clip, whose frames are at times [T]."""
+    seen = moves.seen
+    values = np.zeros((len(seen), len(COEFFICIENTS) + len(shape.axes)))
+    if seen.any():
+        values[seen] = np.concatenate([moves.coefficients[seen], shape.places(moves.mesh[seen])], axis=1)
+    return Track(times_s, seen, values)
 
 
 def some_meshes(shards: Shards, rows: Manifest) -> np.ndarray:
