@@ -23,7 +23,7 @@ import numpy as np
 from mien.corpora.synthetic import Placed, draw_scene
 from mien.data.video import read_frames
 from mien.faces import detect, mesh
-from mien.timeline import moving, movements
+from mien.timeline import movements, moving
 from mien.timeline.moving import predict_movements
 from mien.verbs.command import script
 
@@ -69,10 +69,14 @@ def main(options: Options) -> None:
         frames, rows = line.record["provenance"]["frames"], line.record["rows"]
         goal = GOALS.get(options.faces) if options.video is None else None
         print(f"{frames} frames, {rows} faces: {frames / wall:.0f} frames/s" + (f" (goal {goal:.0f})" if goal else ""))
-        print(f"only decoded and turned into RGB: {frames / plain:.0f} frames/s; movements cost {wall / plain:.2f} times that")
+        print(
+            f"only decoded and turned into RGB: {frames / plain:.0f} frames/s; movements cost {wall / plain:.2f} times that"
+        )
         print(f"memory of mien predict: {memory(video, folder / 'child'):.0f} MB at most")
         for name, seconds in sorted(shares.items(), key=lambda pair: -pair[1]):
-            print(f"{name:16} {1000 * seconds / frames:6.2f} ms a frame, {100 * seconds / wall:5.1f} % of the wall time")
+            print(
+                f"{name:16} {1000 * seconds / frames:6.2f} ms a frame, {100 * seconds / wall:5.1f} % of the wall time"
+            )
     finally:
         shutil.rmtree(folder)
 

@@ -304,6 +304,7 @@ SAME_NAME = {
     "fps": "of crops (asked, and recorded), and of videos that are drawn",
     "quality": "what prepare was asked, and what the contract of the shards records",
     "subsampling": "what prepare was asked, and what the contract of the shards records",
+    "movements": "what prepare was asked, and what the contract of the shards records",
     "margin": "what prepare was asked, what the contract of the shards records, and a loss's distance",
     "batch_size": "clips of an optimizer step, and clips at once where nothing is learned",
     "workers": "loaders of a training, two by default, and processes side by side, one for each core",

@@ -41,6 +41,8 @@ class Store:
     codec: Literal["jpeg"] = "jpeg"
     quality: int = 90
     subsampling: Literal["420", "444"] = "420"
+    movements: bool = False
+    """Beside each crop, the face's mesh and its coefficients (docs/movements-labels.md)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class CropContract:
     def describe(self) -> str:
         g, s = self.geometry, self.store
         color, rate = "colour" if s.color else "grey", "source rate" if s.fps is None else f"{s.fps:g} fps"
-        text = f"{g.detector}/{g.crop} margin {g.margin:g} [{g.hash}], {s.size} px {color}, {rate}"
+        kept = f"{s.size} px {color}, {rate}{', movements' if s.movements else ''}"
+        text = f"{g.detector}/{g.crop} margin {g.margin:g} [{g.hash}], {kept}"
         if self.stand_in is None:
             return text
         return f"{text}; on raw video {self.stand_in.crop} margin {self.stand_in.margin:g} [{self.stand_in.hash}]"

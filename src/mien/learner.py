@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -87,11 +87,29 @@ class TrainingData:
         return any(rates_differ(m, fps) for m in self.rows)
 
 
+@dataclass(frozen=True)
+class Solution:
+    """A learner that was solved from the data at once.
+
+    Args:
+        config: with everything that was chosen; `module` is built of it.
+        numbers: for the log and the model's card.
+        words: what was chosen, on what.
+    """
+
+    config: LearnerConfig
+    module: nn.Module
+    numbers: dict[str, float]
+    words: str
+
+
 class LearnerConfig:
     """Base of all: what a runner asks of a method or a task. A config is a frozen dataclass and is changed by `replace` only."""
 
     encoder: Any
     """Its config, one of `EncoderConfig`."""
+    solved: ClassVar[bool] = False
+    """It is solved from the data at once (`solve`), and not trained by steps: its module needs `predict_rows` alone."""
 
     @property
     def sees(self) -> ClipSpec:
@@ -120,6 +138,14 @@ class LearnerConfig:
 
         Raises:
             UserError: data that it cannot be trained on.
+        """
+        raise NotImplementedError
+
+    def solve(self, data: TrainingData, validation: Manifest | None) -> Solution:
+        """Of learners that are `solved`, `fitted` before.
+
+        Args:
+            validation: rows that settings are chosen on; None leaves it to training rows that are held out.
         """
         raise NotImplementedError
 

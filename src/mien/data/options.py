@@ -35,3 +35,11 @@ class LabelledRows(Parts, LabelShare):
     select: Literal["last", "best"] = "last"
     """The weights that are kept: those of the last step, or the best of several looks at the split "val", or at a part of the
     training subjects where there is none. Never at the split "test"."""
+    folds: Literal["subject"] | None = None
+    """With --encoder movements: train on every row but those of the split "test", and also score each person by a model of all
+    others. The scores are in RUN/folds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        chosen = self.folds is None or self.select == "last"
+        require(chosen, "--folds subject: settings are chosen on people within each fold, leave out --select")

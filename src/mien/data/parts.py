@@ -94,7 +94,10 @@ def labelled_rows(
     """
 
     def part(split: str) -> Manifest:
-        found = in_split(_with_targets(shards.manifest, spec), split, rows.split_column).ok()
+        every = with_targets(shards.manifest, spec)
+        found = (
+            not_test(every, rows.split_column).ok() if rows.folds else in_split(every, split, rows.split_column).ok()
+        )
         return annotated_tracks(found) if spec.per == "frame" else main_tracks(found)
 
     train, validation = part("train"), None
@@ -111,7 +114,12 @@ def labelled_rows(
     return any_fraction(train, rows.label_fraction, seed), validation
 
 
-def _with_targets(manifest: Manifest, spec: LabelSpec) -> Manifest:
+def not_test(manifest: Manifest, column: str) -> Manifest:
+    """Rows of every other split, and of none."""
+    return manifest.where(lambda row: row.get(column) != "test")
+
+
+def with_targets(manifest: Manifest, spec: LabelSpec) -> Manifest:
     """Rows with a label; targets of frames are looked for in the shards."""
     for target in spec.target if spec.per == "clip" else ():
         manifest = labelled(manifest, target)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from mien.config import class_table, from_json, to_json, write_json
 from mien.contract import CropContract
 from mien.data.manifest import MAX_ROW_FRAMES, Manifest
+from mien.data.movements import MOVEMENTS, Movements
 from mien.errors import UserError
 
 ANNOTATION = "annotation.parquet"  # of frames, written by `corpora._annotation`
@@ -42,6 +43,7 @@ class ShardRow:
         boxes: [T, 4]. points: [T, 10]. scores: [T].
         audio: [S] int16 at 16 kHz from `audio_start_s` on.
         targets: per-frame targets by column name, [T] float32, NaN = unlabelled.
+        movements: where the file keeps them.
     """
 
     clip_id: str
@@ -53,6 +55,7 @@ class ShardRow:
     audio: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
     audio_start_s: float = 0.0
     targets: dict[str, np.ndarray] = field(default_factory=dict)
+    movements: Movements | None = None
 
 
 class ShardWriter:
@@ -60,14 +63,16 @@ class ShardWriter:
 
     Args:
         targets: names of the per-frame target columns, the same for every row of the file.
+        movements: rows have them.
     """
 
-    def __init__(self, path: Path, targets: tuple[str, ...] = ()):
+    def __init__(self, path: Path, targets: tuple[str, ...] = (), movements: bool = False):
         self.path, self.targets = path, targets
         self.num_rows = 0
         self._temporary = path.with_suffix(".tmp")
         extra = [(name, pa.list_(pa.float32())) for name in targets]
-        self.schema = pa.schema([*SCHEMA, *[pa.field(n, t) for n, t in extra]])
+        fixed = [*SCHEMA, *MOVEMENTS] if movements else [*SCHEMA]
+        self.schema = pa.schema([*fixed, *[pa.field(n, t) for n, t in extra]])
 
     def __enter__(self) -> ShardWriter:
         self._writer = pa.ipc.new_file(str(self._temporary), self.schema)
@@ -87,9 +92,10 @@ class ShardWriter:
             [row.scores.astype(np.float32)],
             [row.audio],
             [row.audio_start_s],
-            *[[row.targets[name].astype(np.float32)] for name in self.targets],
         ]
-        arrays = [pa.array(v, f.type) for v, f in zip(values, self.schema, strict=True)]
+        moved = [] if row.movements is None else row.movements.arrays()
+        targets = [pa.array([row.targets[name].astype(np.float32)], pa.list_(pa.float32())) for name in self.targets]
+        arrays = [pa.array(v, f.type) for v, f in zip(values, SCHEMA, strict=True)] + moved + targets
         self._writer.write_batch(pa.record_batch(arrays, schema=self.schema))
         self.num_rows += 1
         return self.num_rows - 1
@@ -120,12 +126,17 @@ class Clip:
     def target(self, name: str) -> np.ndarray:
         """A per-frame target [T] float32. Raises UserError where these shards have none of that name."""
         if name not in self.batch.schema.names:
-            have = ", ".join(n for n in self.batch.schema.names if n not in SCHEMA.names) or "none"
+            fixed = {*SCHEMA.names, *MOVEMENTS.names}
+            have = ", ".join(n for n in self.batch.schema.names if n not in fixed) or "none"
             raise UserError(
                 f"no per-frame target {name!r} in the shards; there are: {have} (ratings of your own: mien prepare "
                 "--corpus folder, docs/corpora.md)"
             )
         return self.numbers(name)
+
+    def movements(self) -> Movements:
+        """Raises UserError for shards without."""
+        return Movements.read(self.batch)
 
     def numbers(self, column: str) -> np.ndarray:
         """A list column as [T] or [T, n]."""

@@ -20,6 +20,7 @@ from mien.faces.crop import cut, outside, sharpness
 from mien.faces.detect import CenterFace, Detections, FaceDetector, WholeFrame
 from mien.faces.given import POINTS, SIXTY_EIGHT, GivenBoxes
 from mien.faces.landmarks import Landmarker, landmarker_for, located, smoothed
+from mien.faces.mesh import Mesh
 from mien.faces.options import TEMPLATE, PrepareConfig
 from mien.faces.track import Tracker, TrackPoint
 
@@ -52,6 +53,8 @@ class FaceSample:
     """False: tracked between two detections."""
     outside: float = 0.0
     """Share of the crop that lies beyond the frame."""
+    mesh: Mesh | None = None
+    """Where movements are kept."""
 
     @property
     def face_px(self) -> float:

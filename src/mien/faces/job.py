@@ -69,7 +69,7 @@ def run_job(
     """
     shard = out / "shards" / f"{job.stem}.arrow"
     rows: list[dict[str, Any]] = []
-    with ShardWriter(shard, config.targets) as writer:
+    with ShardWriter(shard, config.targets, config.contract.store.movements) as writer:
         packer, done = Packer(config, detector, writer), 0
         for group in _groups(job.sources):
             size = sum(s.size for s in group)

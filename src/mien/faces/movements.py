@@ -42,10 +42,13 @@ class Face(Protocol):
 
     @property
     def track(self) -> int: ...
+
     @property
     def box(self) -> np.ndarray: ...
+
     @property
     def points(self) -> np.ndarray: ...
+
     @property
     def score(self) -> float: ...
 
@@ -108,6 +111,10 @@ class MovementReader:
         for k, part in enumerate(parts):
             found[k::count] = part.result()
         return [f for f in found if f is not None]
+
+    def forget(self) -> None:
+        """Another video begins."""
+        self._last.clear()
 
     def close(self) -> None:
         if self._pool is not None:

@@ -78,10 +78,14 @@ class PrepareOptions(Search):
     """Of the JPEGs, 1 to 100."""
     subsampling: Literal["420", "444"] = "420"
     """Colour resolution of the JPEGs."""
+    movements: bool = False
+    """Store the mesh and the 52 coefficients of each face and frame beside its crop, for --encoder movements of mien finetune."""
 
     def contract(self, crop: CropKind) -> CropContract:
         """Of this kind of crop."""
-        store = Store(self.size, not self.grey, self.fps, quality=self.quality, subsampling=self.subsampling)
+        store = Store(
+            self.size, not self.grey, self.fps, quality=self.quality, subsampling=self.subsampling, movements=self.movements
+        )  # fmt: skip
         return contract_for(crop, self.margin, self.boxes is not None, store, self.landmarks)
 
     def config(self, contract: CropContract | None = None) -> PrepareConfig:

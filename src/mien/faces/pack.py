@@ -15,6 +15,7 @@ from mien.corpora.corpus import FrameTargets
 from mien.data.audio import Sound, read_audio
 from mien.data.frame import Frame, VideoError, read_image
 from mien.data.manifest import MAX_ROW_FRAMES
+from mien.data.movements import Movements, unit_mesh
 from mien.data.shards import ShardRow, ShardWriter
 from mien.data.video import probe
 from mien.errors import UserError
@@ -22,6 +23,8 @@ from mien.faces.detect import CenterFace, Detections, FaceDetector
 from mien.faces.faces import FaceSample, FaceStream, large_enough, make_sample
 from mien.faces.given import GivenBoxes
 from mien.faces.landmarks import landmarker_for, located
+from mien.faces.mesh import landmarker_file
+from mien.faces.movements import PRESENT, MovementReader
 from mien.faces.options import PrepareConfig
 from mien.faces.sources import Cut, Source
 from mien.faces.track import TrackPoint
@@ -134,6 +137,7 @@ class Packer:
         self.config, self.detector, self.writer = config, detector, writer
         self._sound: Sound | None = None
         self._origin = "recorded"
+        self._meshes = MovementReader(landmarker_file()) if config.contract.store.movements else None
 
     def video(self, source: Source, tick: Tick) -> list[dict[str, Any]]:
         """Manifest rows of a video or a folder of images.
@@ -158,9 +162,13 @@ class Packer:
         end_s = None if None in ends else max(e for e in ends if e is not None)
         stream = FaceStream(source.path, self.config, start_s, end_s, self.detector, source.name)
         highest = offset - 1
+        if self._meshes:
+            self._meshes.forget()
         for count, samples in enumerate(stream):
             frame = stream.frame
             assert frame is not None
+            if self._meshes:
+                samples = with_meshes(self._meshes, frame, samples)
             for stretch in stretches:
                 if stretch.holds(frame.time_s):
                     stretch.add([*map(copy_sample, samples)] if len(stretches) > 1 else samples, frame.index, offset)
@@ -209,7 +217,11 @@ class Packer:
             point = TrackPoint(track, found.boxes[k], found.points[k], float(found.scores[k]), True)
             row = Building()
             point = located(frame, point, landmarker_for(self.config.contract))
-            row.add(make_sample(frame, point, self.config), self.config.contract.store)
+            sample = make_sample(frame, point, self.config)
+            if self._meshes:
+                self._meshes.forget()
+                with_meshes(self._meshes, frame, [sample])
+            row.add(sample, self.config.contract.store)
             rows.append({**self.write(source, f"{source.name}/{track}/0", track, row, cut.targets), "cut": ""})
         return rows or [failure(source, cut, "no_face", "no face in the picture")]
 
@@ -231,6 +243,7 @@ class Packer:
             sound.samples,
             sound.start_s,
             targets_at(targets, times, self.config.targets),
+            movements_of(samples) if self._meshes else None,
         )
         try:
             number = self.writer.add(row)
@@ -265,6 +278,25 @@ def targets_at(targets: FrameTargets | None, times_s: np.ndarray, names: Sequenc
     """float32 [T] of each name; NaN for what this clip has no annotation of."""
     found = {} if targets is None else targets.at(times_s)
     return {n: found[n] if n in found else np.full(len(times_s), np.nan, np.float32) for n in names}
+
+
+def with_meshes(reader: MovementReader, frame: Frame, samples: list[FaceSample]) -> list[FaceSample]:
+    """The faces of a frame, each given its mesh."""
+    for sample, found in zip(samples, reader.read(frame, samples), strict=True):
+        sample.mesh = found.mesh
+    return samples
+
+
+def movements_of(samples: Sequence[FaceSample]) -> Movements:
+    """Of the faces of one row; those that are not seen well enough have NaN."""
+    meshes = [s.mesh for s in samples]
+    assert all(m is not None for m in meshes)
+    presence = np.array([m.presence for m in meshes if m], np.float32)
+    coefficients, points = (np.stack([getattr(m, n) for m in meshes]) for n in ("coefficients", "points"))
+    unseen = presence < PRESENT
+    mesh, coefficients = unit_mesh(points.astype(np.float64)).astype(np.float16), coefficients.astype(np.float32)
+    mesh[unseen], coefficients[unseen] = np.nan, np.nan
+    return Movements(coefficients, mesh, presence)
 
 
 def median(values: list[float]) -> float | None:

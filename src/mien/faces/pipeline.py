@@ -17,6 +17,7 @@ from mien.faces.faces import detector_for
 from mien.faces.job import make_jobs, read_parts, settings_of, sweep
 from mien.faces.labels import label_columns
 from mien.faces.landmarks import landmarker_for
+from mien.faces.mesh import landmarker_file
 from mien.faces.options import PrepareConfig, check
 from mien.faces.pack import failure_row
 from mien.faces.pool import run_jobs
@@ -85,6 +86,8 @@ def carry_out(
     require(workers is None or workers >= 0, f"--workers {workers}: give 0 (this process alone) or more")
     detector_for(config)  # a wrong boxes file is found here, not in a worker
     landmarker_for(config.contract)  # and its weights are downloaded once
+    if config.contract.store.movements:
+        landmarker_file()
     with writing(out):
         claim(out, config.contract)
         if claimed is not None:

@@ -51,7 +51,8 @@ class ClipReader:
         require(views >= 1, f"views={views}: give 1 or more")
         require(not Path(video).is_dir(), f"{video} is a folder: give one video")
         with TemporaryDirectory() as folder:
-            config = PrepareConfig(replace(self.contract, geometry=self._geometry), audio=False)
+            store = replace(self.contract.store, movements=False)
+            config = PrepareConfig(replace(self.contract, geometry=self._geometry, store=store), audio=False)
             found = prepare([video], folder, config, workers=0)
             rows = main_tracks(found.ok())
             if not len(rows):

@@ -8,6 +8,7 @@ from typing import Any
 from mien.data.labels import LabelSpec
 from mien.data.notes import PERSONALITY_NOTE
 from mien.models.encoder_only import EncoderOnlyConfig
+from mien.tasks.movements import MovementsConfig
 from mien.tasks.sequence import SequenceConfig, reach_of
 
 DRAWN_WARNING = (
@@ -63,6 +64,10 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _input(config: Any, spec: LabelSpec) -> str:
+    if isinstance(config, MovementsConfig):
+        what = f"{config.features} over {config.pooling}, {config.axes} principal axes"
+        own = ", less the person's own mean" if config.per_person else ""
+        return f"- Input: movements of a face as mien prepare --movements stores them ({what}{own}). No pixels."
     clip = spec.clip
     every = f"one every {clip.step_s:.3f} s"
     frames, side = f"{clip.num_frames} frames, {every}", f"{clip.size} x {clip.size} pixels"

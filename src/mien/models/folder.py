@@ -26,6 +26,7 @@ from mien.methods.table import MethodConfig
 from mien.models.card import model_card
 from mien.models.encoder_only import EncoderOnlyConfig
 from mien.models.old import as_now
+from mien.tasks.movements import MovementsConfig
 from mien.tasks.table import TaskConfig
 
 LEARNERS: tuple[type, ...] = (*get_args(MethodConfig), *get_args(TaskConfig), EncoderOnlyConfig)
@@ -100,6 +101,8 @@ class Model:
         require(
             good, f"received {what}, wanted a float32 tensor of normalised clips, such as model.clip.read(video) gives"
         )
+        reads = isinstance(self.config, MovementsConfig)
+        require(not reads, f"{self.path} reads movements, not pixels: model.module.predict_rows(shards, rows)")
         seen = self.config.sees
         wanted = f"[clips, {seen.channels}, {seen.num_frames} frames, {seen.size}, {seen.size}]"
         hint = f"received a tensor {list(clip.shape)}, wanted {wanted}, such as model.clip.read(video) gives"
@@ -134,6 +137,7 @@ class Model:
         seen, spec = self.config.sees, self.spec
         of = f", {len(spec.names)} {spec.kind} outputs: {', '.join(spec.names)}" if spec else ""
         view = f"{seen.num_frames} frames of {seen.size} x {seen.size} pixels"
+        view = "movements" if isinstance(self.config, MovementsConfig) else view
         return f"Model {self.path}: {type(self.module).__name__} ({self.provenance.recipe or 'no recipe'}), sees {view}{of}"
 
     def to(self, device: torch.device | str) -> Model:

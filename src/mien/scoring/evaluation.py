@@ -32,6 +32,7 @@ from mien.scoring.options import Scoring
 from mien.scoring.predictions import Predictions
 from mien.scoring.scores import Scores
 from mien.scoring.table import KINDS
+from mien.tasks.movements import MovementsConfig
 
 LIBRARIES = ("torch", "numpy", "pyarrow", "simplejpeg", "scikit-learn", "scipy")
 
@@ -62,9 +63,10 @@ def evaluate(
     bare = kind.bare(predictions.truth, spec.names)
     require(not bare, f"{', '.join(bare)}: fewer than two annotated values in {part}")
     result = kind.score(predictions, spec, scoring.seed)
-    audit = seen_in_training(folder, shards, scored.ok) + verdict(leaks(shards, column))
+    audit = adapted(folder, scored.ok) + seen_in_training(folder, shards, scored.ok) + verdict(leaks(shards, column))
+    why = UNSEEN if isinstance(folder.config, MovementsConfig) else BROKEN
     result |= {
-        "kind": spec.kind, "per": spec.per, "failed": _failed(scored.failed, predictions), "left_out": left_out,
+        "kind": spec.kind, "per": spec.per, "failed": failures(scored.failed, predictions, why), "left_out": left_out,
         "label_map": label_map and asdict(label_map), "smooth_s": scoring.smooth_s,
         "target": spec.column, "split": f"{column}={scoring.split}", "group_by": scoring.group_by,
         "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
@@ -73,7 +75,7 @@ def evaluate(
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").unlink(missing_ok=True)  # of an earlier one; what follows is no longer its own
-    _write_table(out, kind.table(predictions, spec.names), spec.per)
+    write_table(out, kind.table(predictions, spec.names), spec.per)
     kind.draw(result, predictions, out, "\n(contract mismatch allowed)" if warning else "")
     write_json(out / "evaluation.json", result)  # last: where it is, all is
     return Scores(result)
@@ -100,12 +102,16 @@ def _scored(
     return Scored(folder.module, spec, shards, ok, failed, label_map), left_out, warning
 
 
-def _failed(failed: Manifest, predictions: Predictions) -> list[dict[str, str]]:
+UNSEEN = "its face is seen on fewer than a third of its frames"
+BROKEN = "its frames cannot be decoded"
+
+
+def failures(failed: Manifest, predictions: Predictions, why: str) -> list[dict[str, str]]:
     """Name and reason of everything that could not be predicted; groups and unreadable clips have a prediction that is none."""
     reasons = {r["clip_id"]: r["reason"] or r["status"] for r in failed.rows()}
     for item, known in zip(predictions.items, predictions.known, strict=True):
         if not known:
-            reasons.setdefault(item, "its frames cannot be decoded")
+            reasons.setdefault(item, why)
     return [{"item": item, "reason": reason} for item, reason in reasons.items()]
 
 
@@ -122,6 +128,19 @@ def seen_in_training(folder: Model, shards: Shards, rows: Manifest) -> str:
         return ""
     count = rows.column(column).count("train")
     return f"{count} of {len(rows)} scored clips are of the part it was trained on ({column}=train); " if count else ""
+
+
+def adapted(folder: Model, rows: Manifest) -> str:
+    """What a model took of the scored clips themselves: their people's means, "" for nothing."""
+    return adapted_rows(folder.config, rows)
+
+
+def adapted_rows(config: Any, rows: Manifest) -> str:
+    """The same of a config."""
+    if not (isinstance(config, MovementsConfig) and config.per_person):
+        return ""
+    people = {p for p in rows.column("subject") if p}
+    return f"each of {len(people)} people's own mean over their scored clips was taken off (--per-person; no labels); "
 
 
 def trained_on(folder: Model) -> str:
@@ -151,7 +170,7 @@ def provenance(folder: Model, shards: Shards, seed: int) -> dict[str, Any]:
     }
 
 
-def _write_table(out: Path, table: pa.Table, per: str) -> None:
+def write_table(out: Path, table: pa.Table, per: str) -> None:
     """All of it exact; of clips also for reading."""
     pq.write_table(table, out / "predictions.parquet")
     if per == "frame":

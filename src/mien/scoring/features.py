@@ -25,6 +25,7 @@ from mien.errors import require
 from mien.models import Model
 from mien.rng import generator
 from mien.scoring.inference import Inference
+from mien.tasks.movements import MovementsConfig
 
 COLUMNS = ("clip_id", "source", "track", "subject", "split")
 VIEWS = 2  # of a pre-training model: the papers' number of test clips, as a classifier's default
@@ -35,6 +36,8 @@ GREY = "0.8"
 def embed_rows(folder: Model, shards: Shards, rows: Manifest, how: Inference) -> tuple[np.ndarray, int]:
     """Features float32 ``[n, D]`` per manifest row, the mean over its views, and how many views these are. Only the features
     grow with the number of rows."""
+    reads = isinstance(folder.config, MovementsConfig)
+    require(not reads, f"{folder.path} reads movements, not pixels: there are no features of an encoder to write")
     view, num_views = view_of(folder, rows)
     folder.module.eval().to(how.device)
 

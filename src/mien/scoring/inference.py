@@ -20,6 +20,7 @@ from mien.data.sampling import num_windows, resampled
 from mien.data.select import item_of
 from mien.data.shards import Shards
 from mien.data.view import View, evaluation_view
+from mien.tasks.movements import MovementTask
 
 T = TypeVar("T")
 
@@ -67,6 +68,8 @@ class Inference:
 
 def predict_rows(model: Any, shards: Shards, rows: Manifest, how: Inference) -> np.ndarray:
     """What the model predicts ``[n, K]`` per manifest row, averaged over the spec's views."""
+    if isinstance(model, MovementTask):
+        return model.to(how.device).predict_rows(shards, rows)
     spec: LabelSpec = model.spec
     view = evaluation_view(spec.clip, model.plain_augment(), rows)
     total = np.zeros((len(rows), len(spec.names)))

@@ -54,11 +54,7 @@ class ClassifyConfig(ClipTaskConfig):
         require(len(self.spec.target) == 1, f"--target {columns}: a classifier has one label column")
 
     def named(self, spec: LabelSpec, data: TrainingData) -> LabelSpec:
-        """Classes in the corpus's order, with one that this training part lacks; else those of the labels, sorted."""
-        found = class_names(data.manifest, spec.column) if spec.per == "clip" else ()
-        names, root = data.classes or found, data.shards[0].root
-        require(bool(names), f"{root} does not say which classes the frames' {spec.column} has: prepare --corpus")
-        return replace(spec, names=names)
+        return class_spec(spec, data)
 
     def fitted(self, data: TrainingData) -> Self:
         fitted = super().fitted(data)
@@ -91,6 +87,14 @@ class ClassifyConfig(ClipTaskConfig):
 
     def build(self) -> Classifier:
         return Classifier(self)
+
+
+def class_spec(spec: LabelSpec, data: TrainingData) -> LabelSpec:
+    """With classes in the corpus's order, with one that this training part lacks; else those of the labels, sorted."""
+    found = class_names(data.manifest, spec.column) if spec.per == "clip" else ()
+    names, root = data.classes or found, data.shards[0].root
+    require(bool(names), f"{root} does not say which classes the frames' {spec.column} has: prepare --corpus")
+    return replace(spec, names=names)
 
 
 def inverse_shares(counts: np.ndarray) -> tuple[float, ...]:

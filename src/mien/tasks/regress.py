@@ -35,19 +35,7 @@ class RegressConfig(ClipTaskConfig):
     """Of the outputs."""
 
     def named(self, spec: LabelSpec, data: TrainingData) -> LabelSpec:
-        """Targets by their columns. Raises UserError for traits and other targets together."""
-        names = spec.target
-        traits = [n for n in names if n.lower() in TRAITS]
-        require(not traits or len(traits) == len(names), "--target: train traits and other targets separately")
-        kind = "traits" if traits else "dimensional"
-        return replace(spec, names=names, kind=kind, range=spec.range or self._bounds(spec, data))
-
-    def _bounds(self, spec: LabelSpec, data: TrainingData) -> tuple[float, float]:
-        if spec.per == "frame":
-            return -1.0, 1.0
-        values = clip_values(data.manifest, spec.target)
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        return next((b for b in ((0.0, 1.0), (-1.0, 1.0)) if b[0] <= low and high <= b[1]), (low, high))
+        return number_spec(spec, data)
 
     def targets(self, rows: Manifest) -> dict[str, np.ndarray]:
         """Per-clip values ``[n, K]``."""
@@ -55,6 +43,23 @@ class RegressConfig(ClipTaskConfig):
 
     def build(self) -> Regressor:
         return Regressor(self)
+
+
+def number_spec(spec: LabelSpec, data: TrainingData) -> LabelSpec:
+    """With targets by their columns. Raises UserError for traits and other targets together."""
+    names = spec.target
+    traits = [n for n in names if n.lower() in TRAITS]
+    require(not traits or len(traits) == len(names), "--target: train traits and other targets separately")
+    kind = "traits" if traits else "dimensional"
+    return replace(spec, names=names, kind=kind, range=spec.range or _bounds(spec, data))
+
+
+def _bounds(spec: LabelSpec, data: TrainingData) -> tuple[float, float]:
+    if spec.per == "frame":
+        return -1.0, 1.0
+    values = clip_values(data.manifest, spec.target)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return next((b for b in ((0.0, 1.0), (-1.0, 1.0)) if b[0] <= low and high <= b[1]), (low, high))
 
 
 class Regressor(ClipTask):

@@ -26,7 +26,7 @@ def shared_contract(
     """
     stores = [s.contract.store for s in specs.values()]
     largest = max(stores, key=lambda s: (s.size, s.quality))
-    store = replace(largest, color=any(s.color for s in stores), fps=None)
+    store = replace(largest, color=any(s.color for s in stores), fps=None, movements=False)
     geometry = _reachable(next(iter(specs.values())).contract, source)
     contract = CropContract(geometry, store)
     found = {n: reason for n, s in specs.items() if (reason := mismatch(s, contract, stand_in=source == "detect"))}

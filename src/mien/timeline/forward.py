@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.errors import require
 from mien.faces.faces import FaceSample
+from mien.faces.pack import movements_of
 from mien.models import Model
+from mien.tasks.movements import MovementTask
 from mien.timeline.sequences import SequenceRunner, as_sequence, shape_of
 from mien.timeline.windows import Moment, WindowShape
 
@@ -37,9 +40,10 @@ class BatchRunner:
         tasks = {name: as_sequence(name, model.module) for name, model in models.items()}
         self.sequences = {name: SequenceRunner(task) for name, task in tasks.items() if task is not None}
         self.shapes = [
-            WindowShape.of(models[name].clip.spec) if task is None else shape_of(task) for name, task in tasks.items()
+            WindowShape.of(models[name].config.sees) if task is None else shape_of(task) for name, task in tasks.items()
         ]
-        self._transforms = [model.clip.augment for model in models.values()]
+        self.moves = {name: moving(name, m.module) for name, m in models.items() if isinstance(m.module, MovementTask)}
+        self._transforms = [None if name in self.moves else model.clip.augment for name, model in models.items()]
 
     def see(self, faces: Sequence[FaceSample]) -> None:
         """The faces of the next frame, for models that look at every one."""
@@ -61,9 +65,27 @@ class BatchRunner:
         """[n, K] of one model, which is the k-th."""
         if name in self.sequences:
             return self.sequences[name](moments)
+        if name in self.moves:
+            return self.moves[name].predict_movements(
+                [(times_of(m.clips[k]), movements_of(m.clips[k])) for m in moments]
+            )
+        transform = self._transforms[k]
+        assert transform is not None
         frames = stack_clips([m.clips[k] for m in moments]).to(self.device)
-        values = self.models[name].predict(self._transforms[k].apply(frames, {})).double().cpu()
+        values = self.models[name].predict(transform.apply(frames, {})).double().cpu()
         return (at_centre(values) if values.ndim == 3 else values).numpy()
+
+
+def moving(name: str, task: MovementTask) -> MovementTask:
+    """Raises UserError for a model that has to know all clips of a person before the first."""
+    own = "takes a person's mean over all clips off (--per-person), and a video alone has none"
+    require(not task.config.per_person, f"{name} {own}: train one without it to predict")
+    return task
+
+
+def times_of(clip: Sequence[FaceSample]) -> np.ndarray:
+    """[T] seconds."""
+    return np.array([sample.time_s for sample in clip])
 
 
 def stack_clips(clips: Sequence[Sequence[FaceSample]]) -> Tensor:

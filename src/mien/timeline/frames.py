@@ -13,7 +13,10 @@ import simplejpeg
 from mien.contract import CropContract, Store
 from mien.data.frame import Frame
 from mien.faces.faces import FaceSample, stream_faces
+from mien.faces.mesh import landmarker_file
+from mien.faces.movements import MovementReader
 from mien.faces.options import PrepareConfig
+from mien.faces.pack import with_meshes
 from mien.timeline.options import Progress
 
 
@@ -33,18 +36,35 @@ class CropStream(Iterator[list[FaceSample]]):
     Args:
         contract: how to crop.
         boxes: the CSV of a contract with detector "given".
+        movements: also find the mesh of each face.
 
     Raises:
         VideoError: the video has no frame to give (the first one is read here).
     """
 
-    def __init__(self, path: Path, contract: CropContract, boxes: str | None = None, progress: Progress | None = None):
+    def __init__(
+        self,
+        path: Path,
+        contract: CropContract,
+        boxes: str | None = None,
+        progress: Progress | None = None,
+        movements: bool = False,
+    ):
+        self._meshes = MovementReader(landmarker_file()) if movements else None
         self._faces = stream_faces(path, PrepareConfig(contract, boxes=boxes))
         self._store, self._progress = contract.store, progress
         self.num_frames = 0
         self.also: Callable[[Frame, list[FaceSample]], None] | None = None
         """Called with each frame and its faces."""
-        self._rest = chain(list(islice(self._faces, 1)), self._faces)
+        every = self._with_meshes() if movements else self._faces
+        self._rest = chain(list(islice(every, 1)), every)
+
+    def _with_meshes(self) -> Iterator[list[FaceSample]]:
+        for faces in self._faces:
+            frame = self._faces.frame
+            assert frame is not None
+            assert self._meshes is not None
+            yield with_meshes(self._meshes, frame, faces)
 
     @property
     def problem(self) -> str:

@@ -36,7 +36,7 @@ from mien.timeline.record import write_record
 from mien.timeline.report import write_report
 from mien.timeline.result import Folder, Timeline, all_or_nothing
 from mien.timeline.run import DRAWN_BANNER, Run
-from mien.timeline.scores import Scored, score_stream
+from mien.timeline.scores import Known, Scored, score_stream
 from mien.timeline.sequences import step_of
 from mien.timeline.smooth import smoothed
 from mien.timeline.table import TimelineWriter, columns, model_columns, quality_of, schema_of
@@ -84,7 +84,9 @@ def predict_video(
         run = Run(
             probe(path), specs, hashes, config, contract, table, warnings=warnings, movements=movements, delays=delays
         )
-        stream = CropStream(path, contract, config.boxes, progress)  # fails here, before anything is written
+        stream = CropStream(
+            path, contract, config.boxes, progress, bool(runner.moves)
+        )  # fails here, before anything is written
     except VideoError as error:
         return Timeline(path, error.status, error.reason, schema_of(table), {}, folder)
     with all_or_nothing(folder.path) as unfinished, TemporaryFile() as boxes:
@@ -132,8 +134,9 @@ def _write_timeline(
         if reader is not None:
             stream.also = _moving(run, reader, open_.enter_context(MovementsWriter(out, config.points)))
         at_once = max(config.batch_size, CHUNK) if run.delays else config.batch_size
-        rows = score_stream(noting(stream, boxes), windower, runner, at_once)
-        for scored in smoothed(rows, config.smooth_s) if config.smooth_s else rows:
+        rows = Known(score_stream(noting(stream, boxes), windower, runner, at_once))
+        kept = iter(rows)
+        for scored in smoothed(kept, config.smooth_s) if config.smooth_s else kept:
             row = row_of(scored, run)
             writer.add(row)
             number = scored.moment.track
@@ -147,6 +150,9 @@ def _write_timeline(
         with_movements(run, out)
     if stream.problem:
         run.warnings.append(f"the video is damaged: {stream.problem}")
+    if rows.left_out:
+        hidden = "have no row: their face was seen on fewer than a third of the window's frames"
+        run.warnings.append(f"{rows.left_out} moments {hidden}")
     if run.why_no_rows:
         run.warnings.append(run.why_no_rows)
 

@@ -162,9 +162,9 @@ def _what_it_is(run: Run, name: str) -> str:
         seen = f"all frames of a track from its first one on, {every}"
     span = span_of(s, ", each from ")
     gives = KINDS[s.kind].model.format(count=len(s.names), names=", ".join(s.names), span=span)
+    of = f"of one face at {clip.size} pixels" if clip.size else "of how one face moves, and at no pixels"
     return (
-        f"{name} looks at {seen}, "
-        f"of one face at {clip.size} pixels, and {gives}. "
+        f"{name} looks at {seen}, {of}, and {gives}. "
         f"It can answer nothing else. Trained on {faces[s.training_data]}, cropped as {s.contract.describe()}{sure}."
     )
 

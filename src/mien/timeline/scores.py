@@ -28,6 +28,20 @@ class Scored:
         return self.place < other.place
 
 
+class Known:
+    """Rows that every model has a value of; counts the others."""
+
+    def __init__(self, rows: Iterable[Scored]):
+        self._rows, self.left_out = rows, 0
+
+    def __iter__(self) -> Iterator[Scored]:
+        for row in self._rows:
+            if all(np.isfinite(v).all() for v in row.values.values()):
+                yield row
+            else:
+                self.left_out += 1
+
+
 def score_stream(
     frames: Iterable[list[FaceSample]], windower: Windower, runner: BatchRunner, batch_size: int
 ) -> Iterator[Scored]:

@@ -12,9 +12,6 @@ from mien.config import class_table, digest, from_json, to_json, write_json
 from mien.errors import UserError, require
 from mien.methods.table import MethodConfig
 from mien.options import FLAT, HIDDEN
-from mien.tasks.classify import ClassifyConfig
-from mien.tasks.regress import RegressConfig
-from mien.tasks.sequence import SequenceConfig
 from mien.tasks.table import TaskConfig
 from mien.train.loop import TrainConfig
 from mien.train.optim import OptimConfig
@@ -38,14 +35,14 @@ class Experiment:
     @property
     def task(self) -> TaskConfig:
         """The learner of a run with labels. Raises UserError for one without."""
-        if isinstance(self.learner, ClassifyConfig | RegressConfig | SequenceConfig):
+        if isinstance(self.learner, TaskConfig):
             return self.learner
         raise UserError(f"recipe {self.name} learns without labels: mien pretrain runs it")
 
     @property
     def method(self) -> MethodConfig:
         """The learner of a run without labels. Raises UserError for one with labels."""
-        if isinstance(self.learner, ClassifyConfig | RegressConfig | SequenceConfig):
+        if isinstance(self.learner, TaskConfig):
             raise UserError(f"recipe {self.name} learns from labels: mien finetune runs it")
         return self.learner
 

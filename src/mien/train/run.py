@@ -23,6 +23,7 @@ from mien.models import Model, Provenance, is_saved, load, save_model
 from mien.train.checkpoint import load_checkpoint
 from mien.train.distributed import World, world
 from mien.train.experiment import Experiment, open_run
+from mien.train.log import RunLog
 from mien.train.loop import Evaluator, TrainConfig, fit
 
 Look = Callable[[nn.Module], dict[str, float]]
@@ -42,6 +43,7 @@ class Plan:
         keep_best: name of a look's number; the weights that had the highest are kept, else the last.
         keep_last: also write the last weights, to ``OUT/last``.
         split: column that told training from test.
+        validation: rows that a learner which is solved may choose its settings on.
     """
 
     experiment: Experiment
@@ -54,10 +56,11 @@ class Plan:
     keep_best: str | None = None
     keep_last: bool = False
     split: str = "split"
+    validation: Manifest | None = None
 
 
 def run(plan: Plan, out: Path, device: str = "auto") -> Model:
-    """Trains to the end, going on where an earlier start stopped; a run that is finished is left as it is.
+    """Trains to the end, going on where an earlier start stopped, or solves at once; a run that is finished is left as it is.
 
     Returns:
         the model of ``out/model``.
@@ -74,6 +77,11 @@ def run(plan: Plan, out: Path, device: str = "auto") -> Model:
             if where.is_main:
                 console(errors=True).print(f"{out}: finished before, nothing to do", soft_wrap=True)
             return load(out / "model")
+        if experiment.learner.solved:
+            if where.is_main:
+                _solve(plan, hashed, out)
+            where.barrier()
+            return load(out / "model")
         learner = _learner(plan, where)
         views, loader = learner.views(), _loader(plan, learner.views(), per_rank, where)
         looks = plan.looks(learner, where, per_rank)
@@ -87,6 +95,16 @@ def run(plan: Plan, out: Path, device: str = "auto") -> Model:
             _save(plan, learner, out, _provenance(plan, hashed, looks, learner))
         where.barrier()
     return load(out / "model")
+
+
+def _solve(plan: Plan, hashed: str, out: Path) -> None:
+    found = plan.experiment.learner.solve(plan.data, plan.validation)
+    log = RunLog(out, 0, 1, plan.experiment.name)
+    log.say(found.words)
+    log.write(1, **found.numbers)
+    log.close()
+    made = _made(plan, hashed, found.numbers)
+    save_model(out / "model", found.module, found.config, made)
 
 
 def _learner(plan: Plan, where: World) -> Any:
@@ -147,13 +165,17 @@ def origin_after(start: Model | None, rows: Sequence[Manifest]) -> Origin:
 
 
 def _provenance(plan: Plan, hashed: str, looks: Sequence[Look], learner: nn.Module) -> Provenance:
+    return _made(plan, hashed, {name: value for look in looks for name, value in look(learner).items()})
+
+
+def _made(plan: Plan, hashed: str, numbers: dict[str, float]) -> Provenance:
     start, shards = plan.start, plan.data.shards
     before = start.provenance if start else Provenance()
     return Provenance(
         contracts=before.contracts + tuple(s.contract for s in shards), training_data=plan.data.origin,
         data=before.data + tuple(s.hash for s in shards), recipe=plan.experiment.name, experiment=hashed,
         split=plan.split, init=start.hash if start else "",
-        metrics={name: value for look in looks for name, value in look(learner).items()},
+        metrics=numbers,
     )  # fmt: skip
 
 

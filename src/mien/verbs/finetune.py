@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mien.data.options import LabelledRows
 from mien.errors import require
+from mien.movements.options import ENCODER, MovementOptions
 from mien.options import FLAT, Arg
 from mien.options.shared import Personality
 from mien.recipes import FINETUNE, PRETRAIN
@@ -30,8 +31,9 @@ class Supervised(Training, Personality):
     """What runs with labels have besides."""
 
     encoder: Annotated[str | None, Arg(metavar="RECIPE")] = None
-    """Without --init: the pre-training recipe whose encoder a model from scratch has. None takes a small one that suits the
-    task."""
+    """Without --init: which encoder a model from scratch has: movements (of shards prepared with --movements), or that of a
+    pre-training recipe. By default a small one that suits the task."""
+    movements: Annotated[MovementOptions, FLAT] = field(default_factory=MovementOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,11 @@ class Finetune(Supervised):
     """Train a classifier or a regressor on labelled shards. Without --init it starts from random weights."""
 
     HELP: ClassVar[dict[str, tuple[str, ...]]] = {
-        "what is trained on what": ("--data", "--target", "--init", "--out", "--split-column", "--label-fraction"),
+        "what is trained on what": ("--data", "--target", "--init", "--out", "--split-column", "--label-fraction", "--folds"),
         "how long and how": (
             "--steps", "--epochs", "--batch-size", "--optim.lr", "--frozen", "--select", "--seed", "--device",
         ),
-        "what the model sees": ("--size", "--num-frames", "--stride"),
+        "what the model sees": ("--encoder", "--size", "--num-frames", "--stride", "--features", "--pooling", "--per-person"),
     }  # fmt: skip
 
     data: Annotated[Shards | Path, Arg(metavar="SHARDS")]
@@ -60,11 +62,41 @@ def work(options: Finetune, experiment: Experiment) -> Model:
         UserError: bad shards, columns, splits or weights; another run in `out`.
     """
     from mien.data.shards import Shards
+    from mien.scoring.subjects import check_people
     from mien.train.run import run
 
     experiment, start = begun(options, experiment)
-    plan = plan_of(options, experiment, start, Shards.of(options.data), options.rows)
-    return run(plan, options.out, options.device)
+    folds, shards = options.rows.folds, Shards.of(options.data)
+    require(
+        not folds or experiment.task.solved,
+        "--folds subject is for --encoder movements; mien benchmark trains the others by fold",
+    )
+    plan = plan_of(options, experiment, start, shards, options.rows)
+    if folds:
+        check_people(plan.data.manifest)
+    model = run(plan, options.out, options.device)
+    if folds:
+        by_subject(options, experiment, plan)
+    return model
+
+
+def by_subject(options: Finetune, experiment: Experiment, plan: Plan) -> None:
+    """Scores each person by a model of the others, prints and writes it; what was written before is printed."""
+    import json
+
+    from mien.scoring.scores import Scores
+    from mien.scoring.subjects import score_subjects
+    from mien.train.distributed import is_main
+    from mien.verbs.evaluate import show
+
+    if not is_main():
+        return
+    path = options.out / "folds" / "evaluation.json"
+    if path.is_file():
+        scores = Scores(json.loads(path.read_text()))
+    else:
+        scores = score_subjects(experiment.task, plan.data, options.rows.split_column, path.parent)
+    show(scores)
 
 
 def begun(options: Supervised, experiment: Experiment) -> tuple[Experiment, Model | None]:
@@ -75,12 +107,24 @@ def begun(options: Supervised, experiment: Experiment) -> tuple[Experiment, Mode
     """
     from mien.models import load
     from mien.recipes import recipe
+    from mien.tasks.movements import MovementsConfig
     from mien.transforms.clip import ClipSpec
 
     learner = experiment.task
     require(not (options.init and options.encoder), "--encoder is for training without --init, which brings its own")
+    named = options.init == ENCODER and not Path(ENCODER).exists()
+    require(
+        not named, f"--init {ENCODER}: movements are no weights to start from; to learn from them: --encoder {ENCODER}"
+    )
+    plain = options.encoder == ENCODER or options.movements == MovementOptions()
+    require(plain, f"--features, --pooling, --axes, --velocities and --per-person go with --encoder {ENCODER}")
+    if options.encoder == ENCODER:
+        return replace(experiment, learner=MovementsConfig.instead_of(learner, options.movements)), None
     if options.init:
         start = load(options.init)
+        reads = isinstance(start.config, MovementsConfig)
+        instead = f"--encoder {ENCODER} in place of --init"
+        require(not reads, f"{start.path} reads movements, it has no encoder to start from: {instead}")
         return replace(experiment, learner=learner.begun(start.config.encoder, start.config.sees)), start
     if options.encoder:
         other = recipe(options.encoder, PRETRAIN).learner
@@ -118,8 +162,9 @@ def plan_of(
     seed, spec = experiment.train.seed, learner.spec
     train, validation = labelled_rows(shards, spec, rows, seed, validate)
     data = TrainingData((shards,), (train,), seed, origin_after(start, [train]), classes_of(record, spec.column))
-    learner.sees.check(learner.encoder)
-    check_finetuning(replace(spec, clip=with_period(spec.clip, data), contract=shards.contract), shards)
+    if learner.encoder is not None:
+        learner.sees.check(learner.encoder)
+        check_finetuning(replace(spec, clip=with_period(spec.clip, data), contract=shards.contract), shards)
     learner = learner.fitted(data)
     refuse_personality("--target", learner.spec, options.allow_personality)
     if validation:
@@ -129,7 +174,7 @@ def plan_of(
     return Plan(
         replace(experiment, learner=learner), data, facts_of(data, rows, start, record, validate), start,
         looks=Looks(shards, validation), keep_best=KINDS[learner.spec.kind].chosen_by(learner.spec) if best else None,
-        keep_last=validate.keep_last, split=rows.split_column,
+        keep_last=validate.keep_last, split=rows.split_column, validation=validation,
     )  # fmt: skip
 
 
@@ -140,6 +185,7 @@ def facts_of(data: Any, rows: LabelledRows, start: Model | None, record: Any, va
         "shards": str(shards.root), "hash": shards.hash, "clips": len(data.manifest), "split": rows.split_column,
         "label_fraction": rows.label_fraction, "select": rows.select, "init": start.hash if start else "",
         **({"corpus": record.name} if record else {}),
+        **({"folds": rows.folds} if rows.folds else {}),
         **({"selected_on": validate.on, "keep_last": validate.keep_last} if validate != type(validate)() else {}),
     }  # fmt: skip
 
