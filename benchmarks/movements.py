@@ -2,8 +2,9 @@
 
     python benchmarks/movements.py [--video FILE] [--faces 1] [--seconds 20] [--repeats 3]
 
-Without --video the input is 720p at 30 frames a second, drawn by code (a scene of so many people, played forwards and backwards). Prints frames
-per second and memory, against the same video only decoded and turned into RGB in the same run, and the shares of the work.
+Without --video the input is 720p at 30 frames a second, drawn by code (a scene of so many people, played forwards and
+backwards). Prints frames per second and memory, against the same video only decoded and turned into RGB in the same run,
+and the shares of the work.
 """
 
 from __future__ import annotations
@@ -58,15 +59,14 @@ def main(options: Options) -> None:
     try:
         video = options.video or drawn(folder / "drawn.mp4", options.faces, options.seconds)
         plain = min(decoded(video) for _ in range(options.repeats))
-        spent = watch()
-        found = []
+        spent, found = watch(), []
         for k in range(options.repeats):
             spent.clear()
             begin = time.perf_counter()
             line = predict_movements(video, folder / f"out{k}")
-            found.append((time.perf_counter() - begin, dict(spent)))
-        wall, shares = min(found, key=lambda pair: pair[0])
-        frames, rows = line.record["provenance"]["frames"], line.record["rows"]
+            found.append((time.perf_counter() - begin, dict(spent), line.record))
+        wall, shares, record = min(found, key=lambda run: run[0])
+        frames, rows = record["provenance"]["frames"], record["rows"]
         goal = GOALS.get(options.faces) if options.video is None else None
         print(f"{frames} frames, {rows} faces: {frames / wall:.0f} frames/s" + (f" (goal {goal:.0f})" if goal else ""))
         print(

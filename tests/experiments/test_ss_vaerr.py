@@ -35,6 +35,7 @@ from mien.corpora.synthetic import SynthConfig
 from mien.encoders.lip_reading import lip_reading_micro
 from mien.recipes.sequence import TABLE_III, TABLE_IV
 from mien.scoring.values import concordance
+from mien.tasks.sequence import SequenceConfig
 
 
 def write_predictions(path: Path, noise: float, seed: int = 0) -> dict[str, np.ndarray]:
@@ -87,10 +88,12 @@ def test_pretexts_share_the_encoder_of_the_cells_from_scratch():
 
 
 def test_crops_are_of_the_micro_size():
-    cropped = finetuning(Cell("lira", augment="crop+flip")).task
+    cropped, flipped = (finetuning(Cell("lira", augment=name)).task for name in ("crop+flip", "flip"))
+    assert isinstance(cropped, SequenceConfig)
+    assert isinstance(flipped, SequenceConfig)
     assert (cropped.augment.crop, cropped.augment.flip) == (ss_vaerr.CROP, 0.5)
     assert cropped.spec.clip.size == ss_vaerr.SIZE > ss_vaerr.CROP
-    assert finetuning(Cell("lira", augment="flip")).task.augment.crop is None
+    assert flipped.augment.crop is None
 
 
 def test_a_micro_run_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
