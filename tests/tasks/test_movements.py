@@ -260,3 +260,23 @@ def test_numbers_by_person(tmp_path: Path):
     found = json.loads((tmp_path / "run" / "folds" / "evaluation.json").read_text())
     assert found["ccc"] > 0.95
     assert found["ccc_95"][0] <= found["ccc"]
+
+
+def test_a_benchmark_runs_its_folds_and_chooses_nothing_on_test(tmp_path: Path):
+    from mien.scoring.protocols import PROTOCOLS, Protocol
+    from mien.verbs.benchmark import benchmark
+
+    faces = smiles(48, lambda i: {"subject": f"p{i // 4}", "fold_1": "test" if i >= 32 else "train"})
+    data = write_faces(tmp_path / "data", faces)
+    two = Protocol(
+        "two", "one fold", "motion", ("label",), ("uar", "war"), (), folds=("fold_1",), published_select="test",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "two", two)
+        path = benchmark(
+            "two", "classify", data=data, out=tmp_path / "out", encoder="movements", pooling="moments", device="cpu"
+        )
+    columns = json.loads(path.read_text())["columns"]
+    assert columns["strict"]["pooled"]["uar"] > 0.9
+    assert "val_uar" in mien.load(tmp_path / "out" / "fold_1" / "strict").provenance.metrics
+    assert "val_uar" not in mien.load(tmp_path / "out" / "fold_1" / "paper").provenance.metrics
