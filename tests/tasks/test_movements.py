@@ -113,6 +113,7 @@ def test_a_persons_own_mean_is_taken_off_and_said(tmp_path: Path):
     assert own.uar > 0.95 > plain.uar
     assert own["audit"].startswith("each of 6 people's own mean over their scored clips was taken off (--per-person")
     assert "--per-person" not in plain["audit"]
+    assert (own["per_person"], plain["per_person"]) == (True, False)
 
 
 def test_a_persons_mean_needs_several_clips(tmp_path: Path):
@@ -215,7 +216,7 @@ def test_each_person_is_scored_by_a_model_of_the_others(tmp_path: Path, capsys: 
     assert (out / "folds" / "evaluation.json").stat().st_mtime_ns == stamp
 
 
-def test_nothing_of_the_person_left_out_is_in_their_model(tmp_path: Path):
+def test_nothing_of_the_person_left_out_is_in_their_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """One person's labels are the other way round: theirs are predicted wrong, and only with them left out."""
     faces = people(5, 8)
     swapped = [
@@ -229,6 +230,7 @@ def test_nothing_of_the_person_left_out_is_in_their_model(tmp_path: Path):
     assert right["p0"] < 0.2
     assert min(right["p1"], right["p4"]) > 0.8
     assert found["audit"].startswith("each of 5 people's own mean")
+    assert "own mean taken off" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
