@@ -12,7 +12,10 @@ def test_pose_size_and_place_are_taken_off():
     template = resting() / 100
     rng = np.random.default_rng(1)
     others = np.stack(
-        [turned(resting(), rng.uniform(-40, 40, 3).tolist()) * rng.uniform(0.3, 3) + rng.normal(0, 50, 3) for _ in range(5)]
+        [
+            turned(resting(), rng.uniform(-40, 40, 3).tolist()) * rng.uniform(0.3, 3) + rng.normal(0, 50, 3)
+            for _ in range(5)
+        ]
     )
     np.testing.assert_allclose(posed(others, template), np.broadcast_to(template, (5, 478, 3)), atol=1e-9)
 
