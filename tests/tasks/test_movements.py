@@ -113,6 +113,7 @@ def test_a_persons_own_mean_is_taken_off_and_said(tmp_path: Path):
     assert own.uar > 0.95 > plain.uar
     assert own["audit"].startswith("each of 6 people's own mean over their scored clips was taken off (--per-person")
     assert "--per-person" not in plain["audit"]
+    assert (own["per_person"], plain["per_person"]) == (True, False)
 
 
 def test_a_persons_mean_needs_several_clips(tmp_path: Path):
@@ -215,7 +216,7 @@ def test_each_person_is_scored_by_a_model_of_the_others(tmp_path: Path, capsys: 
     assert (out / "folds" / "evaluation.json").stat().st_mtime_ns == stamp
 
 
-def test_nothing_of_the_person_left_out_is_in_their_model(tmp_path: Path):
+def test_nothing_of_the_person_left_out_is_in_their_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """One person's labels are the other way round: theirs are predicted wrong, and only with them left out."""
     faces = people(5, 8)
     swapped = [
@@ -229,6 +230,7 @@ def test_nothing_of_the_person_left_out_is_in_their_model(tmp_path: Path):
     assert right["p0"] < 0.2
     assert min(right["p1"], right["p4"]) > 0.8
     assert found["audit"].startswith("each of 5 people's own mean")
+    assert "own mean taken off" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
@@ -260,3 +262,23 @@ def test_numbers_by_person(tmp_path: Path):
     found = json.loads((tmp_path / "run" / "folds" / "evaluation.json").read_text())
     assert found["ccc"] > 0.95
     assert found["ccc_95"][0] <= found["ccc"]
+
+
+def test_a_benchmark_runs_its_folds_and_chooses_nothing_on_test(tmp_path: Path):
+    from mien.scoring.protocols import PROTOCOLS, Protocol
+    from mien.verbs.benchmark import benchmark
+
+    faces = smiles(48, lambda i: {"subject": f"p{i // 4}", "fold_1": "test" if i >= 32 else "train"})
+    data = write_faces(tmp_path / "data", faces)
+    two = Protocol(
+        "two", "one fold", "motion", ("label",), ("uar", "war"), (), folds=("fold_1",), published_select="test",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "two", two)
+        path = benchmark(
+            "two", "classify", data=data, out=tmp_path / "out", encoder="movements", pooling="moments", device="cpu"
+        )
+    columns = json.loads(path.read_text())["columns"]
+    assert columns["strict"]["pooled"]["uar"] > 0.9
+    assert "val_uar" in mien.load(tmp_path / "out" / "fold_1" / "strict").provenance.metrics
+    assert "val_uar" not in mien.load(tmp_path / "out" / "fold_1" / "paper").provenance.metrics

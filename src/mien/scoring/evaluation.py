@@ -63,13 +63,14 @@ def evaluate(
     bare = kind.bare(predictions.truth, spec.names)
     require(not bare, f"{', '.join(bare)}: fewer than two annotated values in {part}")
     result = kind.score(predictions, spec, scoring.seed)
-    audit = adapted(folder, scored.ok) + seen_in_training(folder, shards, scored.ok) + verdict(leaks(shards, column))
+    own = adapted(folder, scored.ok)
+    audit = own + seen_in_training(folder, shards, scored.ok) + verdict(leaks(shards, column))
     why = UNSEEN if isinstance(folder.config, MovementsConfig) else BROKEN
     result |= {
         "kind": spec.kind, "per": spec.per, "failed": failures(scored.failed, predictions, why), "left_out": left_out,
         "label_map": label_map and asdict(label_map), "smooth_s": scoring.smooth_s,
         "target": spec.column, "split": f"{column}={scoring.split}", "group_by": scoring.group_by,
-        "contract_mismatch": warning, "audit": audit, "corpus": corpus_of(shards.root),
+        "contract_mismatch": warning, "audit": audit, "per_person": bool(own), "corpus": corpus_of(shards.root),
         "trained_on": trained_on(folder), "scoring": to_json(scoring),
         "provenance": provenance(folder, shards, scoring.seed),
     }  # fmt: skip

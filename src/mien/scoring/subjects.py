@@ -67,6 +67,7 @@ def _result(whole: Any, data: TrainingData, failed: Manifest, found: Predictions
     return KINDS[spec.kind].score(found, spec, data.seed) | {
         "kind": spec.kind, "per": spec.per, "failed": failures(failed, found, UNSEEN), "left_out": {}, "target": spec.column,
         "split": f"leave one of {len(folds)} people out", "contract_mismatch": None, "audit": audit,
+        "per_person": whole.per_person,
         "corpus": corpus_of(shards.root), "folds": folds, "data": str(shards.root), "data_hash": shards.hash,
     }  # fmt: skip
 

@@ -104,7 +104,8 @@ def _solve(plan: Plan, hashed: str, out: Path) -> None:
     log.write(1, **found.numbers)
     log.close()
     made = _made(plan, hashed, found.numbers)
-    save_model(out / "model", found.module, found.config, made)
+    for name in ("last", "model") if plan.keep_last else ("model",):  # the last of one step is the only one
+        save_model(out / name, found.module, found.config, made)
 
 
 def _learner(plan: Plan, where: World) -> Any:

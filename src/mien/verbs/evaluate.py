@@ -111,6 +111,7 @@ def _numbers(result: dict[str, Any], kind: Kind, metrics: tuple[str, ...]) -> Ta
     from rich.table import Table
 
     note = f" (CONTRACT MISMATCH: {result['contract_mismatch']})" if result["contract_mismatch"] else ""
+    note += " (each person's own mean taken off)" if result.get("per_person") else ""
     unit = kind.units[result["per"]]
     table = Table(title=f"{result['target']}, {result['split']}, {result['num_videos']} {unit}{note}")
     for column in ("metric", "value", f"95 % interval over {result['resampled']}"):

@@ -171,10 +171,13 @@ def plan_of(
         learner.targets(validation)  # a class without training clips is found here
     say_contracts(start, shards)
     best = validation is not None
+    settings = (
+        validation if validate.on != "test" else None
+    )  # a publication's epoch, but nobody's penalty, comes from its test
     return Plan(
         replace(experiment, learner=learner), data, facts_of(data, rows, start, record, validate), start,
         looks=Looks(shards, validation), keep_best=KINDS[learner.spec.kind].chosen_by(learner.spec) if best else None,
-        keep_last=validate.keep_last, split=rows.split_column, validation=validation,
+        keep_last=validate.keep_last, split=rows.split_column, validation=settings,
     )  # fmt: skip
 
 
