@@ -80,6 +80,9 @@ def test_the_record_and_the_page_say_what_was_read(out: Path):
     assert record["models"] == {}
     assert [t["track"] for t in record["movements"]["tracks"]] == [0, 1]
     assert record["movements"]["baseline"] == "auto"
+    peaks = [p for t in record["movements"]["tracks"] for found in t["peaks"].values() for p in found]
+    assert peaks
+    assert all(0.3 <= p["value"] <= 1 for p in peaks)
     assert record["files"]["events"] == "events.csv"
     assert any("not a feeling" in text for text in record["what_it_is_not"])
     page = (out / "report.html").read_text()

@@ -251,6 +251,10 @@ def _track_record(movements: Movements, track: TrackMotion) -> dict[str, Any]:
         "frames": len(known),
         "frames_with_values": int(known.sum()),
         "mean": {m.name: _number(v) for m, v in zip(MOVEMENTS, means, strict=True)},
+        "peaks": {
+            name: [{"time_s": round(p.time_s, 6), "value": round(p.value, 6)} for p in found]
+            for name, found in movements.peaks.get(track.track, {}).items()
+        },
         "neutral": {MOVEMENTS[k].name: _number(v) for k, v in zip(RELATIVE, track.neutral, strict=True)},
         "events": counts,
         "blinks_per_minute": _number(blink_rate(movements, track)),

@@ -28,6 +28,7 @@ TARGET = "label"
 # background tell drawn people apart, not their expressions (docs/lab.md).
 # Every second frame is kept: the models see every fourth, and movements are read in half the time.
 CLIP_FRAMES, FPS, NUM_FRAMES, STRIDE, SIZE, MARGIN = 32, 15, 8, 2, 64, -0.2
+LOOK_S = 0.3  # between two looks of the detector: people who are drawn hardly move from their place
 MOVING = {"classify": (TARGET,), "regress": ("valence", "arousal")}
 """What is learned from movements, by recipe."""
 LOADERS = 2  # processes that read for one that trains
@@ -88,8 +89,8 @@ def work(args: Demo) -> dict[str, Any]:
         drawn = SynthConfig(args.drawn.clips, args.drawn.subjects, frames=CLIP_FRAMES)
         labels = write_clips(out / "videos", drawn, args.processes)
     with stage(2, "prepare: find, track and crop the faces, and read their movements", seconds):
-        config = PrepareOptions(margin=MARGIN, size=SIZE, fps=FPS, audio=False, movements=True).config()
-        show_counts(prepare([], out / "shards", config, labels, args.processes), console())
+        crops = PrepareOptions(margin=MARGIN, size=SIZE, fps=FPS, every_s=LOOK_S, audio=False, movements=True)
+        show_counts(prepare([], out / "shards", crops.config(), labels, args.processes), console())
     share = f"{args.share.label_fraction:.0%} of the labels"
     with stage(3, f"learn from the movements and {share}, test on people never seen, predict a timeline", seconds):
         moved = learn_movements(args)
