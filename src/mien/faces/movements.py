@@ -29,6 +29,8 @@ PRESENT = 0.5
 """Presence below which the region holds no face that is seen well enough."""
 ASTRAY = 0.5
 """A mesh whose middle lies so many sides of the tracker's region beside it has gone astray."""
+JUMP, JUMP_ROLL, JUMP_SIZE = 0.1, np.radians(10), np.log(1.2)
+"""Shares of the region's side, radians, and logarithm of the side: more than that from frame to frame is a jump."""
 AWAY_S = 0.2
 """A region is of use for so long."""
 AHEAD = 4
@@ -157,8 +159,18 @@ class MovementReader:
             return None
         seen = finder.points(image, region)
         now = Region.around(seen.points)
+        if seen.presence >= PRESENT and jumped(region, now):
+            seen = finder.points(image, now)
+            now = Region.around(seen.points)
         near = np.hypot(now.x - expected.x, now.y - expected.y) <= ASTRAY * expected.side / 1.5
         return seen if seen.presence >= PRESENT and near else None
+
+
+def jumped(before: Region, now: Region) -> bool:
+    """Whether a face moved so far that what was found in its old region is worth a second look."""
+    away = np.hypot(now.x - before.x, now.y - before.y) / before.side
+    turned = abs((now.roll - before.roll + np.pi) % (2 * np.pi) - np.pi)
+    return bool(away > JUMP or turned > JUMP_ROLL or abs(np.log(now.side / before.side)) > JUMP_SIZE)
 
 
 class MovementStream(Iterator[tuple[Frame, list[FaceMovement]]]):

@@ -62,7 +62,7 @@ def draw(run: Run, track: TrackSummary, rows: pa.Table, group: str) -> Drawing:
     flagged = np.array([q != "ok" for q in quality], float)
     series = series_of(rows["time_s"].to_numpy(), values, flagged, run.config.rows_s, np.nan)
     peaks, events = _peaks(run.movements, track.track), [e for e in run.movements.events if e.track == track.track]
-    reach = max(20.0, float(np.nanmax(np.abs(series.values[:, -2:]), initial=0.0)))
+    reach = max(20.0, 10 * np.ceil(float(np.nanmax(np.abs(series.values[:, -2:]), initial=0.0)) / 10))
     lanes = len(LANES)
     chart: dict[str, Any] = {
         "id": group, "group": group, "kind": "lines", "prefix": "", "x": numbers(series.time_s),

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import find_peaks
+from scipy.signal import find_peaks, peak_widths
 
-from mien.timeline.motion import TrackMotion, stretches
+from mien.timeline.motion import TrackMotion, frame_s, stretches
 from mien.timeline.thresholds import Thresholds
 
 LABELS = ("smile", "brow_raise", "mouth_open", "blink", "nod", "shake")
 FIELDS = ("onset", "duration", "label", "track", "peak", "confidence", "apex", "mean", "asymmetry", "onset_speed")
 ENDS_AT = 0.6
 """Of the threshold: an event begins and ends where the movement passes it."""
-SHORTEST_S = {"smile": 0.2, "brow_raise": 0.12, "mouth_open": 0.12, "blink": 0.0}
-LONGEST_BLINK_S = 0.6
-"""Eyes closed for longer are closed, not blinking."""
+SHORTEST_S = {"smile": 0.2, "brow_raise": 0.12, "mouth_open": 0.12}
+LONGEST_BLINK_S, AROUND_BLINK_S = 0.6, 1.2
+"""Eyes closed for longer are closed, not blinking; and the time around a blink that it is compared with."""
+EACH_EYE = 0.4
+"""Of the threshold: how far each eye takes part in a blink."""
 SWING_S = 0.7
 """Longest time from one turn of a nod or shake to the next."""
 TURNS = 3
@@ -33,7 +36,7 @@ class Event:
     Args:
         confidence: mean presence of the landmarks, times the share of the frames that have values.
         asymmetry: (left - right) / (left + right) of a smile at its apex, the person's own left; NaN for others.
-        onset_speed: rise from onset to apex in its unit per second; NaN where it begins at its apex.
+        onset_speed: rise from onset to apex in its unit per second; NaN where it begins at its apex, or before it is seen.
     """
 
     onset: float
@@ -55,9 +58,9 @@ def events_of(track: TrackMotion, thresholds: Thresholds) -> list[Event]:
         ("smile", track.value("smile"), t.smile_from),
         ("brow_raise", (inner + outer) / 2, t.brow_raise_from),
         ("mouth_open", track.value("jaw_open"), t.mouth_open_from),
-        ("blink", np.minimum(track.value("eye_closed_left"), track.value("eye_closed_right")), t.blink_from),
     )
     found = [event for label, values, least in watched for event in _excursions(track, label, values, least)]
+    found += _blinks(track, t.blink_from)
     found += _swings(track, "nod", track.head[:, 1], t.nod_from)
     found += _swings(track, "shake", track.head[:, 0], t.shake_from)
     return sorted(found, key=lambda e: (e.onset, e.label))
@@ -70,13 +73,39 @@ def _excursions(track: TrackMotion, label: str, values: np.ndarray, least: float
         edges = np.flatnonzero(np.diff(above.astype(int), prepend=0, append=0))
         for a, b in edges.reshape(-1, 2) + begin:
             apex = a + int(values[a:b].argmax())
-            duration = float(time_s[b - 1] - time_s[a])
-            wrong = duration < SHORTEST_S[label] or (label == "blink" and duration > LONGEST_BLINK_S)
-            if values[apex] >= least and not wrong:
-                yield _event(track, label, values, int(a), int(b), apex)
+            if values[apex] >= least and _lasts(time_s, a, b) >= SHORTEST_S[label]:
+                yield _event(track, label, values, int(a), int(b), apex, seen_begin=bool(a > begin))
 
 
-def _event(track: TrackMotion, label: str, values: np.ndarray, a: int, b: int, apex: int) -> Event:
+def _lasts(time_s: np.ndarray, a: int, b: int) -> float:
+    """Seconds of the frames from a to before b, the last one's own included."""
+    return float(time_s[b - 1] - time_s[a]) + frame_s(time_s)
+
+
+def _blinks(track: TrackMotion, least: float) -> Iterator[Event]:
+    """Peaks of both eyes' closing over what lies around them. A closing whose begin or end is not seen is none."""
+    time_s, values = track.time_s, track.value("eyes_closed")
+    eyes = [track.value(f"eye_closed_{side}") for side in ("left", "right")]
+    step_s = frame_s(time_s)
+    for begin, end in stretches(time_s, np.isfinite(values)):
+        part = values[begin:end]
+        around = max(3, round(AROUND_BLINK_S / max(step_s, 1e-3)) | 1)
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of a long plateau: no blink
+            apexes, found = find_peaks(part, prominence=least, wlen=around)
+        if not len(apexes):
+            continue
+        measured = found["prominences"], found["left_bases"], found["right_bases"]
+        _, _, lefts, rights = peak_widths(part, apexes, 0.6, measured)
+        for apex, left, right, low, high in zip(apexes, lefts, rights, *measured[1:], strict=True):
+            both = all(e[begin + apex] - max(e[begin + low], e[begin + high]) >= EACH_EYE * least for e in eyes)
+            a, b = begin + int(np.floor(left)), begin + int(np.ceil(right)) + 1
+            if both and (right - left) * step_s <= LONGEST_BLINK_S:
+                yield _event(track, "blink", values, a, b, begin + int(apex))
+
+
+def _event(
+    track: TrackMotion, label: str, values: np.ndarray, a: int, b: int, apex: int, seen_begin: bool = True
+) -> Event:
     time_s = track.time_s
     rise_s = float(time_s[apex] - time_s[a])
     asymmetry = float("nan")
@@ -84,9 +113,9 @@ def _event(track: TrackMotion, label: str, values: np.ndarray, a: int, b: int, a
         left, right = (float(track.value(f"smile_{side}")[apex]) for side in ("left", "right"))
         asymmetry = (left - right) / max(left + right, 1e-9)
     return Event(
-        float(time_s[a]), float(time_s[b - 1] - time_s[a]), label, track.track, float(values[apex]),
+        float(time_s[a]), _lasts(time_s, a, b), label, track.track, float(values[apex]),
         _confidence(track, a, b), float(time_s[apex]), float(values[a:b].mean()), asymmetry,
-        float((values[apex] - values[a]) / rise_s) if rise_s > 0 else float("nan"),
+        float((values[apex] - values[a]) / rise_s) if rise_s > 0 and seen_begin else float("nan"),
     )  # fmt: skip
 
 
@@ -133,4 +162,4 @@ def write_events(events: Iterable[Event], path: Path) -> None:
 def _cell(value: str | float) -> str | float:
     if isinstance(value, str | int):
         return value
-    return "" if np.isnan(value) else round(value, 4)
+    return "" if np.isnan(value) else round(value, 4) + 0.0

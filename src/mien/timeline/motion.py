@@ -22,7 +22,7 @@ BLURRED = 50.0
 OUTSIDE = 0.15
 
 REASONS = {
-    "hidden": f"the landmarks are not sure of a face: a hand, a mask or hair over it, or none (presence under {SEEN:g})",
+    "hidden": f"the landmarks are not sure of a face: it is turned away, or covered (presence under {SEEN:g})",
     "small": f"face under {TINY_FACE_PX:g} px",
     "turned": f"head turned or nodded over {FAR_TURNED_DEG:g} degrees",
     "blurred": f"sharpness under {BLURRED:g}",
@@ -93,9 +93,19 @@ def _weight(cutoff_hz: np.ndarray | float, step_s: float) -> np.ndarray | float:
     return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * step_s))
 
 
+def frame_s(time_s: np.ndarray) -> float:
+    """Seconds that a frame lasts: the median; 0 of a single one."""
+    return float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
+
+
+def gap_s(time_s: np.ndarray) -> float:
+    """Longest time between two frames of one stretch: half a second, or in slow videos two frames and a half."""
+    return max(MAX_GAP_S, 2.5 * frame_s(time_s))
+
+
 def stretches(time_s: np.ndarray, known: np.ndarray) -> list[tuple[int, int]]:
     """(begin, end) of the runs of rows that are known, without a gap in time."""
-    new = np.diff(time_s, prepend=-np.inf) > MAX_GAP_S
+    new = np.diff(time_s, prepend=-np.inf) > gap_s(time_s)
     run = np.cumsum(new | (np.diff(known.astype(int), prepend=0) != 0))
     numbers = np.unique(run[known])
     return [(int(np.searchsorted(run, n)), int(np.searchsorted(run, n, side="right"))) for n in numbers]
@@ -108,7 +118,7 @@ def neutral_of(baseline: Baseline, time_s: np.ndarray, values: np.ndarray) -> np
     if (span := baseline.span) is not None:
         within = known & (time_s >= span[0]) & (time_s <= span[1])
         return values[within].mean(0) if within.any() else nothing
-    step_s = np.minimum(np.diff(time_s, append=time_s[-1:]), MAX_GAP_S)
+    step_s = np.minimum(np.diff(time_s, append=time_s[-1:]), gap_s(time_s))
     if baseline.kind == "none" or step_s[known].sum() < NEUTRAL_S:
         return nothing
     low = np.quantile(values[known], NEUTRAL_QUANTILE, axis=0)
@@ -136,7 +146,7 @@ class TrackMotion:
     @property
     def seconds(self) -> float:
         """With values."""
-        step = np.minimum(np.diff(self.time_s, append=self.time_s[-1:]), MAX_GAP_S)
+        step = np.minimum(np.diff(self.time_s, append=self.time_s[-1:]), gap_s(self.time_s))
         return float(step[np.isfinite(self.values[:, 0])].sum())
 
     @property

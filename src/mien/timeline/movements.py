@@ -4,7 +4,7 @@ events."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ class Movements:
         self.tracks = tracks_of(pq.ParquetFile(out / FILE).read(names), self.baseline)
         events = [e for track in self.tracks.values() for e in events_of(track, self.thresholds)]
         self.events = sorted(events, key=lambda e: (e.onset, e.track, e.label))
+        for number, found in self.peaks.items():
+            track = self.tracks[number]
+            self.peaks[number] = {name: [_as_smoothed(p, track, name) for p in peaks] for name, peaks in found.items()}
 
     def note(self, face: FaceMovement) -> None:
         """Keeps the face where it is among the highest moments of a movement."""
@@ -95,6 +98,12 @@ class Movements:
             if lacking
             else []
         )
+
+
+def _as_smoothed(peak: Peak, track: TrackMotion, name: str) -> Peak:
+    """With the value that the timeline has then."""
+    k = track.nearest(peak.time_s, np.inf)
+    return peak if k is None else replace(peak, value=float(track.value(name)[k]))
 
 
 def _picture(face: FaceMovement) -> bytes:

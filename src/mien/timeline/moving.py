@@ -36,6 +36,10 @@ LOOK_S, GAP_S = 0.3, 0.7
 between, and
 says itself where there is none."""
 SHORTEST_STEP_S = 0.01
+PICTURES = (
+    "a folder of images is read as one video of 25 frames a second: of separate photographs, events, smoothing and the "
+    "neutral face mean nothing, and movements.parquet has the raw numbers"
+)
 
 
 def predict_movements(
@@ -52,7 +56,9 @@ def predict_movements(
         UserError: settings that cannot work; the landmarker's file is not here.
     """
     started, config, path = time.monotonic(), config or PredictConfig(), Path(video)
-    contract = contract_for("none" if config.crop == "none" else "face", boxes=config.boxes is not None)
+    # With boxes of a file: kind "box" takes them with points and without.
+    kind = "none" if config.crop == "none" else "box" if config.boxes is not None else "face"
+    contract = contract_for(kind, boxes=config.boxes is not None)
     movements = Movements(config.neutral, config.thresholds)
     folder, reader = Folder(out), MovementReader(landmarker_file(), usable_cores())
     search = PrepareConfig(contract, boxes=config.boxes, every_s=LOOK_S, gap_s=GAP_S)
@@ -66,6 +72,8 @@ def predict_movements(
         return Timeline(path, error.status, error.reason, schema_of(table), {}, folder)
     step_s = max(SHORTEST_STEP_S, 1 / info.fps) if config.step_s is None else config.step_s
     run = Run(info, {}, {}, replace(config, step_s=step_s), contract, table, movements=movements)
+    if path.is_dir():
+        run.warnings.append(PICTURES)
     with all_or_nothing(folder.path) as unfinished, TemporaryFile() as boxes:
         try:
             _read(run, chain(first, stream), boxes, unfinished, progress)
@@ -148,4 +156,4 @@ def at_steps(time_s: np.ndarray, step_s: float) -> Iterator[tuple[float, int]]:
         part = time_s[begin:end]
         grid = np.arange(np.ceil(part[0] / step_s - 1e-6), np.floor(part[-1] / step_s + 1e-6) + 1) * step_s
         for t in grid if len(grid) else [(part[0] + part[-1]) / 2]:
-            yield round(float(t), 6), begin + int(np.abs(part - t).argmin())
+            yield round(float(t), 6) + 0.0, begin + int(np.abs(part - t).argmin())

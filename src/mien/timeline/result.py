@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from mien.errors import require
@@ -83,6 +84,13 @@ class Timeline:
     def table(self) -> pa.Table:
         """The rows of ``timeline.parquet``, in order of time."""
         return pq.ParquetFile(self.file("timeline.parquet")).read() if self.record else self.schema.empty_table()
+
+    @cached_property
+    def events(self) -> pa.Table:
+        """The rows of ``events.csv``. Raises UserError where no movements were read."""
+        path = self.file("events.csv")
+        require(path.is_file(), "no movements were read: predict without a model, or with movements=True")
+        return pa_csv.read_csv(path)
 
     def to_pandas(self) -> Any:
         """The table as a DataFrame. Raises UserError where pandas is not installed."""

@@ -17,8 +17,8 @@ class Thresholds:
     """A brow raise: the mean of inner and outer brows, 0 to 1."""
     mouth_open_from: float = 0.25
     """An open mouth: how far the jaw is open, 0 to 1."""
-    blink_from: float = 0.45
-    """A blink: how far both eyes are closed, 0 to 1."""
+    blink_from: float = 0.2
+    """A blink: how much further both eyes are closed than shortly before and after, 0 to 1."""
     nod_from: float = 4.0
     """A nod: degrees that the head goes up and down, at least three times in a row."""
     shake_from: float = 6.0

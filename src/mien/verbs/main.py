@@ -100,9 +100,9 @@ def guarded(where: str, call: Callable[[], int]) -> int:
         return _fail(where, str(error))
     except Interrupted as stop:
         return _fail(where, str(stop), stop.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         what = "stopped; what was finished is kept, run the same command again for the rest"
-        return _fail(where, what, 130)
+        return _fail(where, str(stop) or what, 130)
     except BrokenPipeError:
         return 141
     except OSError as error:

@@ -58,8 +58,14 @@ def work(options: Predict) -> Timeline | list[Timeline]:
     Raises:
         UserError: the video cannot be read. Among several, such a one has no rows, and its `status` and `reason` say why.
     """
+    out = options.out
+    require(out is None or not out.is_file(), f"--out {out} is a file: give a folder")
     videos, models = videos_of(options.videos), loaded(options.model)
-    found = [predict_one(v, out, models, options.settings) for v, out in places(videos, options.out)]
+    try:
+        found = [predict_one(v, where, models, options.settings) for v, where in places(videos, out)]
+    except KeyboardInterrupt:
+        what = "stopped; videos that were finished are kept, the same command reads all of them again"
+        raise KeyboardInterrupt(what) from None
     if videos != [options.videos]:
         return found
     (line,) = found
@@ -125,6 +131,10 @@ def within(given: Path) -> list[Path]:
     )
     if videos and images_in(given):
         raise UserError(f"{given} holds videos and images: give the videos, or a folder of the images of one video")
+    if not videos and not images_in(given):
+        raise UserError(
+            f"{given} holds no videos and no images; folders in it are not searched: give them, as {given}/*"
+        )
     return videos or [given]
 
 
