@@ -15,7 +15,6 @@ from mien.timeline.thresholds import Thresholds
 
 FPS = 25.0
 NAMES = [m.name for m in MOVEMENTS]
-EYES = ("eyes_closed", "eye_closed_left", "eye_closed_right")
 
 
 def track(seconds: float = 20.0, head: dict[int, np.ndarray] | None = None, **movements: np.ndarray) -> TrackMotion:
@@ -30,6 +29,11 @@ def track(seconds: float = 20.0, head: dict[int, np.ndarray] | None = None, **mo
     neutral = neutral_of(Baseline(), time_s, values[:, list(RELATIVE)])
     quality = ["ok"] * len(time_s)
     return TrackMotion(0, time_s, values, poses, np.ones(len(time_s)), quality, neutral, pa.table({"time_s": time_s}))
+
+
+def closing(series: np.ndarray) -> TrackMotion:
+    """Both eyes alike."""
+    return track(eyes_closed=series, eye_closed_left=series, eye_closed_right=series)
 
 
 def hump(time_s: np.ndarray, begin: float, end: float, height: float) -> np.ndarray:
@@ -128,7 +132,7 @@ def test_blinks_are_counted_and_closed_eyes_are_none():
     eyes = np.sum([hump(TIME, t, t + 0.2, 0.9) for t in (2, 5, 5.5, 9)], 0) + np.where(
         (TIME > 12) & (TIME < 15), 0.9, 0
     )
-    found = events_of(track(**{name: eyes for name in EYES}), Thresholds())
+    found = events_of(closing(eyes), Thresholds())
     assert [e.label for e in found] == ["blink"] * 4
     np.testing.assert_allclose([e.apex for e in found], [2.1, 5.1, 5.6, 9.1], atol=0.04)
     wink = track(eye_closed_left=eyes, eyes_closed=eyes / 2)
@@ -146,7 +150,7 @@ def test_blinks_are_measured_against_the_face_itself():
 
 def test_a_blink_that_is_not_seen_to_its_end_is_none():
     looking_down = np.where(TIME < 0.5, 0.6, np.where(TIME > 19.6, 0.6, 0.02))
-    assert events_of(track(**{name: looking_down for name in EYES}), Thresholds()) == []
+    assert events_of(closing(looking_down), Thresholds()) == []
 
 
 def test_a_smile_that_was_there_before_the_video_has_no_onset_speed():
