@@ -28,7 +28,6 @@ TARGET = "label"
 # background tell drawn people apart, not their expressions (docs/lab.md).
 # Every second frame is kept: the models see every fourth, and movements are read in half the time.
 CLIP_FRAMES, FPS, NUM_FRAMES, STRIDE, SIZE, MARGIN = 32, 15, 8, 2, 64, -0.2
-LOOK_S = 0.3  # between two looks of the detector: people who are drawn hardly move from their place
 MOVING = {"classify": (TARGET,), "regress": ("valence", "arousal")}
 """What is learned from movements, by recipe."""
 LOADERS = 2  # processes that read for one that trains
@@ -89,7 +88,7 @@ def work(args: Demo) -> dict[str, Any]:
         drawn = SynthConfig(args.drawn.clips, args.drawn.subjects, frames=CLIP_FRAMES)
         labels = write_clips(out / "videos", drawn, args.processes)
     with stage(2, "prepare: find, track and crop the faces, and read their movements", seconds):
-        crops = PrepareOptions(margin=MARGIN, size=SIZE, fps=FPS, every_s=LOOK_S, audio=False, movements=True)
+        crops = PrepareOptions(margin=MARGIN, size=SIZE, fps=FPS, audio=False, movements=True)
         show_counts(prepare([], out / "shards", crops.config(), labels, args.processes), console())
     share = f"{args.share.label_fraction:.0%} of the labels"
     with stage(3, f"learn from the movements and {share}, test on people never seen, predict a timeline", seconds):
@@ -123,7 +122,7 @@ def learn_movements(args: Demo) -> dict[str, Any]:
         run = args.out / "movements" / recipe
         finetune(
             recipe, encoder="movements", data=args.out / "shards", out=run, target=target,
-            label_fraction=args.share.label_fraction,
+            label_fraction=args.share.label_fraction, velocities=True,
         )  # fmt: skip
         scores = evaluate(load(run), shards, run / "evaluation")
         names = ("uar",) if recipe == "classify" else tuple(f"ccc:{name}" for name in target)
