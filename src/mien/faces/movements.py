@@ -1,9 +1,9 @@
 """The mesh and the movements of every face on every frame of a video: the detector looks now and then, the mesh follows in
 between.
 
-Where a face was seen on the frame before, its region is that of the mesh there; where it was not, where the mesh is lost,
-or where it has
-left the place that the tracker says, the region comes from the detector's box and points, and the face is looked at twice.
+Where a face was seen on the frame before, its region is that of the mesh there. Where it was not, where the mesh is lost, or
+where it has left the place that the tracker says, the region comes from the detector's box and points, and the face is
+looked at twice.
 """
 
 from __future__ import annotations

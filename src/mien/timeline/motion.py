@@ -13,8 +13,7 @@ from mien.movements.names import COEFFICIENTS, MOVEMENTS
 from mien.timeline.baseline import Baseline
 
 # Beyond these nothing is said. Presence is the graph's own; the others are where the numbers leave those of the same face
-# seen well
-# (docs/movements.md has the measurement).
+# seen well (docs/movements.md has the measurement).
 SEEN = 0.9
 TINY_FACE_PX = 32.0
 FAR_TURNED_DEG = 45.0
@@ -31,8 +30,7 @@ REASONS = {
 """Why a row has no movements, in words."""
 
 # One Euro (Casiez et al. 2012): a low-pass whose cutoff rises with the speed. Still faces are smoothed at 1.5 Hz; a blink,
-# which moves
-# by 5 to 10 a second, passes at 20 Hz and more.
+# which moves by 5 to 10 a second, passes at 20 Hz and more.
 CUTOFF_HZ, BETA, SPEED_HZ = 1.5, 4.0, 5.0
 
 NEUTRAL_QUANTILE = 0.1
@@ -165,7 +163,7 @@ class TrackMotion:
         return k if abs(self.time_s[k] - time_s) <= within_s else None
 
 
-def tracks_of(table: pa.Table, baseline: Baseline, smooth: bool = True) -> dict[int, TrackMotion]:
+def tracks_of(table: pa.Table, baseline: Baseline) -> dict[int, TrackMotion]:
     """By number, from the rows of ``movements.parquet``."""
     found = {}
     tracks = table["track"].to_numpy()
@@ -175,7 +173,7 @@ def tracks_of(table: pa.Table, baseline: Baseline, smooth: bool = True) -> dict[
         coefficients = np.stack([rows[name].to_numpy() for name in COEFFICIENTS], 1).astype(float)
         head = np.stack([rows[name].to_numpy() for name in HEAD], 1).astype(float)
         values = np.concatenate([movements_of(coefficients), head[:, :3] / DEGREES, head[:, 3:]], 1)
-        values = smoothed(time_s, values) if smooth else values
+        values = smoothed(time_s, values)
         count = len(MOVEMENTS)
         head = np.concatenate([values[:, count : count + 3] * DEGREES, values[:, count + 3 :]], 1)
         values = values[:, :count]

@@ -55,22 +55,7 @@ class Movements:
 
     def finish(self, out: Path) -> None:
         """Reads back what the writer wrote."""
-        names = [
-            "time_s",
-            "track",
-            "presence",
-            "quality",
-            *HEAD,
-            *COEFFICIENTS,
-            "x0",
-            "y0",
-            "x1",
-            "y1",
-            "score",
-            "face_px",
-            "sharpness",
-            "yaw",
-        ]
+        names = ["time_s", "track", "quality", *MEASURED, *COEFFICIENTS]
         self.tracks = tracks_of(pq.ParquetFile(out / FILE).read(names), self.baseline)
         events = [e for track in self.tracks.values() for e in events_of(track, self.thresholds)]
         self.events = sorted(events, key=lambda e: (e.onset, e.track, e.label))

@@ -33,8 +33,7 @@ from mien.timeline.tracks import TrackSummary
 
 LOOK_S, GAP_S = 0.3, 0.7
 """Seconds between two looks of the detector, and for which a face may be missed by it: once. The mesh follows the faces in
-between, and
-says itself where there is none."""
+between, and says itself where there is none."""
 SHORTEST_STEP_S = 0.01
 PICTURES = (
     "a folder of images is read as one video of 25 frames a second: of separate photographs, events, smoothing and the "
@@ -49,8 +48,7 @@ def predict_movements(
     progress: Progress | None = None,
 ) -> Timeline:
     """Writes ``timeline.csv``, ``timeline.parquet``, ``movements.parquet``, ``events.csv``, ``predictions.json``,
-    ``report.html`` and, where the
-    configuration asks for it, ``annotated.mp4`` to `out`, as `predict_video` does.
+    ``report.html`` and, where the configuration asks for it, ``annotated.mp4`` to `out`, as `predict_video` does.
 
     Raises:
         UserError: settings that cannot work; the landmarker's file is not here.
